@@ -1,0 +1,188 @@
+"""What a decision depends on, as values: prices, models on offer, and the state of their providers.
+
+A `Catalogue` changes when the configuration or the price table does; the state changes with every call. A
+`Snapshot` is both at one moment, and its id is a hash of their content, so that a decision can be taken again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+
+class Rate(NamedTuple):
+    """USD per million tokens. `tiers` are (start, rate): an input longer than `start` tokens pays `rate` for all of it."""
+
+    base: Decimal
+    tiers: tuple[tuple[int, Decimal], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Rates of one model. A missing `cached_input` or `cache_write` is charged as input, `per_request` is USD."""
+
+    source: Literal["config", "free", "table"]
+    input: Rate
+    output: Rate
+    cached_input: Rate | None = None
+    cache_write: Rate | None = None
+    per_request: Decimal = Decimal(0)
+    as_of: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model at one provider, as configured. `position` is its place in the file.
+
+    `missing_key` is None when the provider has its key or needs none, else a sentence that names the variable.
+    `default_for` names the tasks for which `default_models` points here. `image_urls` says whether the provider fetches
+    images by address. Sizes are bytes, windows tokens.
+    """
+
+    position: int
+    provider_id: str
+    provider_type: str
+    model_id: str
+    tasks: tuple[str, ...]
+    priority: int = 50
+    enabled: bool = True
+    local: bool = False
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    dimension: int | None = None
+    supports_vision: bool = False
+    supports_audio: bool = False
+    supports_function_calling: bool = False
+    max_images: int = 10
+    max_image_bytes: int = 20 * 1024 * 1024
+    image_formats: tuple[str, ...] = ("jpg", "jpeg", "png", "gif", "webp")
+    image_urls: bool = False
+    price: Price | None = None
+    missing_key: str | None = None
+    default_for: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingRules:
+    """The `routing` section as far as `decide()` obeys it. `max_cost_per_request` is USD."""
+
+    default_task: str = "chat_small"
+    policy: str = "priority"
+    require_vision_for_images: bool = True
+    max_cost_per_request: Decimal | None = None
+    auto_fallback: bool = True
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything on offer, in the order of the file."""
+
+    entries: tuple[Entry, ...]
+    rules: RoutingRules = field(default_factory=RoutingRules)
+
+    @cached_property
+    def catalogue_id(self) -> str:
+        return _digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, money as strings; `from_json` gives an equal catalogue back. Holds no key."""
+        return {"entries": [_entry_json(e) for e in self.entries], "rules": _plain(asdict(self.rules))}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Catalogue:
+        rules = dict(value["rules"])
+        limit = rules["max_cost_per_request"]
+        rules["max_cost_per_request"] = None if limit is None else Decimal(limit)
+        return cls(tuple(_entry_from_json(e) for e in value["entries"]), RoutingRules(**rules))
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """`auth_failed` is None, or what the provider said when it refused the key."""
+
+    auth_failed: str | None = None
+
+
+class Latency(NamedTuple):
+    """Median of the last 50 successful calls, in milliseconds, and how many there were."""
+
+    p50_ms: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A catalogue and the state of its providers at one moment; what is not in the maps is in its first state."""
+
+    catalogue: Catalogue
+    providers: Mapping[str, ProviderState] = field(default_factory=dict)
+    latencies: Mapping[tuple[str, str], Latency] = field(default_factory=dict)
+
+    @cached_property
+    def snapshot_id(self) -> str:
+        return _digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """The state alone, with the id of the catalogue it belongs to."""
+        return {
+            "catalogue": self.catalogue.catalogue_id,
+            "providers": {k: asdict(v) for k, v in sorted(self.providers.items())},
+            "latencies": [[*k, *v] for k, v in sorted(self.latencies.items())],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], catalogue: Catalogue) -> Snapshot:
+        return cls(
+            catalogue,
+            {k: ProviderState(**v) for k, v in value["providers"].items()},
+            {(p, m): Latency(ms, calls) for p, m, ms, calls in value["latencies"]},
+        )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return str(value)
+        case date():
+            return value.isoformat()
+        case dict():
+            return {k: _plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case _:
+            return value
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    plain: dict[str, Any] = _plain(asdict(entry))
+    return plain
+
+
+def _rate_from_json(value: Any) -> Rate | None:
+    return None if value is None else Rate(Decimal(value[0]), tuple((start, Decimal(usd)) for start, usd in value[1]))
+
+
+def _entry_from_json(value: Mapping[str, Any]) -> Entry:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    if price := value["price"]:
+        rates: dict[str, Any] = {
+            k: _rate_from_json(price[k]) for k in ("input", "output", "cached_input", "cache_write")
+        }
+        as_of = price["as_of"]
+        fields["price"] = Price(
+            source=price["source"],
+            per_request=Decimal(price["per_request"]),
+            as_of=None if as_of is None else date.fromisoformat(as_of),
+            **rates,
+        )
+    return Entry(**fields)
