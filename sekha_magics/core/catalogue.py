@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 
 class Rate(NamedTuple):
-    """USD per million tokens. `tiers` are (start, rate): an input longer than `start` tokens pays `rate` for all of it."""
+    """USD per million tokens. `tiers` are (start, rate): an input longer than `start` tokens pays `rate` for all."""
 
     base: Decimal
     tiers: tuple[tuple[int, Decimal], ...] = ()

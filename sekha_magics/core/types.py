@@ -123,6 +123,8 @@ class TokenEstimate(NamedTuple):
     high: int
 
 
+NOTHING = TokenEstimate(0, 0, 0)
+
 # --- a request and its decision -----------------------------------------------------------------
 
 
@@ -141,7 +143,7 @@ class Request:
     images: tuple[ImageFacts, ...] = ()
     needs_audio: bool = False
     needs_functions: bool = False
-    input_tokens: TokenEstimate = TokenEstimate(0, 0, 0)
+    input_tokens: TokenEstimate = NOTHING
     max_tokens: int | None = None
     context_size: int | None = None
     max_cost: Decimal | None = None

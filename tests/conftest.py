@@ -1,0 +1,32 @@
+"""No test reads this machine's configuration, writes its data directory, finds its keys, or can spend money."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LEAKY = ("SEKHA_", "OPENAI", "ANTHROPIC", "OPENROUTER", "OLLAMA", "LITELLM", "LLM_")
+V1_NAMES = ("EMBEDDING_MODEL", "CHAT_MODEL", "SUMMARIZATION_MODEL", "VISION_MODEL")
+
+
+@pytest.fixture(autouse=True)
+def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Point every directory at a temporary one and clear every variable the package reads. Gives the data directory."""
+    for name in list(os.environ):
+        if name.startswith(LEAKY) or name in V1_NAMES:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    data = home / "sekha"
+    monkeypatch.setenv("SEKHA_HOME", str(data))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("IPYTHONDIR", str(home / "ipython"))
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(home / "jupyter"))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    yield data
