@@ -5,7 +5,7 @@ No message or hint ever contains a key: whoever raises removes key values first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -53,10 +53,14 @@ class SekhaError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
 
-    def _render_traceback_(self) -> list[str]:
-        # IPython asks for this method and falls back to its own traceback when it raises.
+    @property
+    def _render_traceback_(self) -> Callable[[], list[str]]:
+        # IPython looks whether there is such a method. One that raised would cost the cell its error output.
         if not self.short:
-            raise NotImplementedError
+            raise AttributeError("_render_traceback_")
+        return self._in_short
+
+    def _in_short(self) -> list[str]:
         return [f"{type(self).__name__}: {self.message}", *([f"Hint: {self.hint}"] if self.hint else [])]
 
 

@@ -15,6 +15,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from .types import Reason
+
 
 class Rate(NamedTuple):
     """USD per million tokens. `tiers` are (start, rate): an input longer than `start` tokens pays `rate` for all."""
@@ -70,13 +72,48 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RoutingRules:
-    """The `routing` section as far as `decide()` obeys it. `max_cost_per_request` is USD."""
+    """The `routing` section as far as a request obeys it. `max_cost_per_request` is USD.
+
+    `remote_fallback` off means that a request which began at a local model is not sent to another machine after it.
+    """
 
     default_task: str = "chat_small"
     policy: str = "priority"
     require_vision_for_images: bool = True
     max_cost_per_request: Decimal | None = None
     auto_fallback: bool = True
+    remote_fallback: bool = True
+
+
+class Prepared(NamedTuple):
+    """`against` are the reasons that hold for every request; `rates` are USD per token, None where they vary.
+
+    `fitting_output` is how many tokens of answer to make room for when none were asked for: many models state a maximum
+    output as large as their window, so that is not demanded.
+    """
+
+    entry: Entry
+    against: tuple[Reason, ...]
+    fitting_output: int
+    rates: tuple[Decimal, Decimal] | None
+
+
+_DEFAULT_OUTPUT = 1024
+
+
+def _prepare(entry: Entry) -> Prepared:
+    against = []
+    if entry.missing_key is not None:
+        against.append(Reason("no_key", entry.missing_key))
+    if not entry.enabled:
+        against.append(Reason("disabled", "switched off in the configuration"))
+    price, window = entry.price, entry.context_window
+    rates = None
+    if price is not None and not (price.input.tiers or price.output.tiers or price.per_request):
+        rates = (price.input.base.scaleb(-6), price.output.base.scaleb(-6))
+    quarter = _DEFAULT_OUTPUT if window is None else window // 4
+    fitting = min(entry.max_output_tokens or _DEFAULT_OUTPUT, _DEFAULT_OUTPUT, quarter)
+    return Prepared(entry, tuple(against), fitting, rates)
 
 
 @dataclass(frozen=True)
@@ -89,6 +126,16 @@ class Catalogue:
     @cached_property
     def catalogue_id(self) -> str:
         return _digest(self.to_json())
+
+    @cached_property
+    def prepared(self) -> tuple[Prepared, ...]:
+        """What follows from each entry alone, worked out once for all decisions."""
+        return tuple(_prepare(entry) for entry in self.entries)
+
+    @cached_property
+    def served(self) -> frozenset[str]:
+        """The tasks of all that is switched on."""
+        return frozenset(task for entry in self.entries if entry.enabled for task in entry.tasks)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, money as strings; `from_json` gives an equal catalogue back. Holds no key."""

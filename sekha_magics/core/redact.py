@@ -1,0 +1,33 @@
+"""Takes known key values out of any text that is going to be stored or shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from .types import Secret
+
+__all__ = ["Redactor"]
+
+# Anything shorter would also match in ordinary text; no provider issues keys that short.
+_SHORTEST = 6
+
+
+class Redactor:
+    """Call it with a text; it gives the text back with every known key replaced by `***`."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._pattern: re.Pattern[str] | None = None
+        self._values: frozenset[str] = frozenset()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[Secret]) -> None:
+        """From now on, take these out as well."""
+        values = self._values | {s.reveal() for s in secrets if len(s.reveal()) >= _SHORTEST}
+        if values != self._values:
+            self._values = values
+            # Longest first: where one key begins with another, nothing of the longer may stay.
+            self._pattern = re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))))
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub("***", text) if self._pattern else text

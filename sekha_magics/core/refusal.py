@@ -1,0 +1,64 @@
+"""The words of a refusal: every candidate with its reasons, and what would change the outcome."""
+
+from __future__ import annotations
+
+from collections import Counter
+from difflib import get_close_matches
+
+from ..errors import NoEligibleModel
+from .types import Candidate, Decision
+
+__all__ = ["refusal"]
+
+_SHOWN = 20
+NO_MODELS_HINT = (
+    "Three ways to get a model: set OPENAI_API_KEY, ANTHROPIC_API_KEY or OPENROUTER_API_KEY; start Ollama and pull a "
+    "model; or install the embedded one (`pip install 'sekha-magics[local]'`, then `sekha models pull`)."
+)
+
+
+def refusal(decision: Decision) -> NoEligibleModel:
+    candidates = decision.candidates
+    if not candidates:
+        return NoEligibleModel("No model is configured.", decision=decision, hint=NO_MODELS_HINT)
+    # Those nearest to being eligible first: one reason to mend is what a reader looks for.
+    nearest = sorted(candidates, key=lambda c: (len(c.reasons), c.priority))
+    lines = [f"  {c.name}: {_because(c)}" for c in nearest[:_SHOWN]]
+    if len(nearest) > _SHOWN:
+        rest = Counter(str(reason) for c in nearest[_SHOWN:] for reason in c.reasons)
+        counts = ", ".join(f"{reason} {count}" for reason, count in rest.most_common())
+        lines.append(f"  and {len(nearest) - _SHOWN} more ({counts})")
+    pinned = decision.request.model
+    asked = f"{pinned} for {decision.task}" if pinned and decision.request.task else pinned or decision.task
+    message = f"No model may answer this request ({asked}):\n" + "\n".join(lines)
+    return NoEligibleModel(message, candidates=candidates, decision=decision, hint=_hint(decision, nearest))
+
+
+def _because(candidate: Candidate) -> str:
+    return "; ".join(f"{reason} ({reason.detail})" if reason.detail else str(reason) for reason in candidate.reasons)
+
+
+def _hint(decision: Decision, nearest: list[Candidate]) -> str:
+    request = decision.request
+    names = [c.model_id for c in nearest] + [c.name for c in nearest]
+    if request.model is not None and request.model not in names:
+        close = get_close_matches(request.model, names, n=3, cutoff=0.4)
+        return f"Did you mean {' or '.join(close)}?" if close else "`%sekha models` lists what is configured."
+    best = nearest[0]
+    advice = {
+        "wrong_task": f"Give a model the task {decision.task} in the configuration, or ask for another task.",
+        "no_vision": "Add a model with `supports_vision: true`, or leave the images out.",
+        "too_many_images": "Send fewer images, or raise `vision_capabilities.max_images`.",
+        "image_format": "Convert the image to PNG or JPEG, and give its bytes rather than its address.",
+        "image_too_large": "Make the image smaller, or raise `vision_capabilities.max_image_size_mb`.",
+        "no_audio": "Add a model with `supports_audio: true`.",
+        "no_function_calling": "Add a model with `supports_function_calling: true`.",
+        "context_window": "Shorten the prompt, lower max_tokens, or add a model with a larger window.",
+        "not_local": "Add a local model, or drop local_only.",
+        "no_key": "Set the key: `%sekha keys` shows which are missing.",
+        "over_max_cost": "Raise max_cost, lower max_tokens, or shorten the prompt.",
+        "unpriced": "Give the model a `price` in the configuration, or drop max_cost.",
+        "auth_failed": "Correct the key with `%sekha keys set`.",
+        "disabled": "Set `enabled: true` for the provider.",
+    }
+    return " ".join(advice[str(reason)] for reason in dict.fromkeys(best.reasons) if str(reason) in advice)

@@ -1,0 +1,81 @@
+"""What the registry shows of itself, as DataFrames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from .core.catalogue import Catalogue
+from .state import Record, State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["health", "models"]
+
+
+def models(catalogue: Catalogue) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {
+            "provider_id": e.provider_id,
+            "provider_type": e.provider_type,
+            "model_id": e.model_id,
+            "tasks": list(e.tasks),
+            "context_window": e.context_window,
+            "dimension": e.dimension,
+            "supports_vision": e.supports_vision,
+            "local": e.local,
+            "price_input": e.price.input.base if e.price else None,
+            "price_output": e.price.output.base if e.price else None,
+            "price_source": e.price.source if e.price else "unpriced",
+        }
+        for e in catalogue.entries
+    ]
+    columns = ["provider_id", "provider_type", "model_id", "tasks", "context_window", "dimension", "supports_vision",
+               "local", "price_input", "price_output", "price_source"]  # fmt: skip
+    frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in columns})
+    numbers = {"context_window": "Int64", "dimension": "Int64", "supports_vision": bool, "local": bool}
+    return frame.astype(numbers)
+
+
+def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per configured provider. `state` is what keeps it from answering, or `ready`; latency in milliseconds."""
+    import pandas as pd
+
+    rows = []
+    for provider in state.loaded.config.llm_providers:
+        record = state.records.get(provider.id, Record())
+        probe = probes.get(provider.id)
+        entries = [e for e in state.catalogue.entries if e.provider_id == provider.id]
+        rows.append(
+            {
+                "provider_id": provider.id,
+                "provider_type": provider.type,
+                "state": _state(provider.enabled, record, entries, probe),
+                "failures": record.failures,
+                "retry_at": pd.NaT,
+                "last_error": (probe.detail if probe and not probe.ok else None) or record.last_error,
+                "models": len(probe.models) if probe and probe.models is not None else len(entries),
+                "calls": record.calls,
+                "error_rate": record.errors / record.calls if record.calls else float("nan"),
+                "latency_p50_ms": median(record.latencies) if record.latencies else float("nan"),
+            }
+        )
+    columns = ["provider_id", "provider_type", "state", "failures", "retry_at", "last_error", "models", "calls",
+               "error_rate", "latency_p50_ms"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype({"last_error": object})
+
+
+def _state(enabled: bool, record: Record, entries: list[Any], probe: Any) -> str:
+    if not enabled:
+        return "disabled"
+    if any(e.missing_key for e in entries):
+        return "no_key"
+    if record.auth_failed is not None:
+        return "auth_failed"
+    if probe is not None and not probe.ok:
+        return "unreachable"
+    return "ready"

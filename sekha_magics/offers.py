@@ -1,0 +1,140 @@
+"""What is on offer: the configuration, with the limits and the price of each model filled in, as a `Catalogue`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .core.catalogue import Catalogue, Entry, Price, Rate, RoutingRules
+from .core.pricing import FREE
+from .core.provider_types import ProviderType
+from .core.types import CHAT_TASKS
+from .prices import table_price
+from .providers.litellm_table import ModelLimits, limits
+
+if TYPE_CHECKING:
+    from .config.load import Loaded
+    from .config.schema import ModelConfig, ProviderConfig
+
+__all__ = ["build_catalogue"]
+
+_TASK_OF_DEFAULT = {
+    "embedding": "embedding",
+    "chat_fast": "chat_small",
+    "chat_smart": "chat_smart",
+    "chat_vision": "vision",
+}
+_MIB = 1024 * 1024
+
+
+def build_catalogue(loaded: Loaded, types: Mapping[str, ProviderType], at: datetime) -> Catalogue:
+    """Everything `loaded` configures, priced as of `at` (with a time zone)."""
+    config = loaded.config
+    entries: list[Entry] = []
+    for provider in config.llm_providers:
+        for model in provider.models:
+            entries.append(_entry(len(entries), provider, model, loaded, types[provider.type], at))
+    routing = config.routing
+    rules = RoutingRules(
+        default_task=routing.default_task,
+        policy=routing.policy,
+        require_vision_for_images=routing.require_vision_for_images,
+        max_cost_per_request=routing.max_cost_per_request,
+        auto_fallback=routing.auto_fallback,
+        remote_fallback=not loaded.no_remote_fallback,
+    )
+    if loaded.local_only_when_alone:
+        entries = _embedded_last(entries)
+    return Catalogue(tuple(entries), rules)
+
+
+def _entry(
+    position: int, provider: ProviderConfig, model: ModelConfig, loaded: Loaded, traits: ProviderType, at: datetime
+) -> Entry:
+    known = _known_limits(provider, model, traits)
+    tasks = tuple(model.tasks)
+    vision = model.vision_capabilities
+    defaults = {
+        task
+        for name, task in _TASK_OF_DEFAULT.items()
+        if getattr(loaded.config.default_models, name) in (model.model_id, f"{provider.id}/{model.model_id}")
+    }
+    return Entry(
+        position=position,
+        provider_id=provider.id,
+        provider_type=provider.type,
+        model_id=model.model_id,
+        tasks=tasks,
+        priority=provider.priority,
+        enabled=provider.enabled,
+        local=_is_local(provider, model, traits),
+        context_window=model.context_window or (known.context_window if known else None),
+        max_output_tokens=model.max_output_tokens or (known.max_output_tokens if known else None),
+        dimension=model.dimension,
+        supports_vision=_either(model.supports_vision, known and known.supports_vision),
+        supports_audio=_either(model.supports_audio, known and known.supports_audio),
+        supports_function_calling=_either(model.supports_function_calling, known and known.supports_function_calling),
+        max_images=vision.max_images,
+        max_image_bytes=int(vision.max_image_size_mb * _MIB),
+        image_formats=tuple(vision.supported_formats),
+        image_urls=traits.image_urls,
+        price=_price(provider, model, traits, at),
+        missing_key=loaded.missing_keys.get(provider.id) or _no_key(provider, loaded, traits),
+        default_for=tuple(sorted(defaults)),
+    )
+
+
+def _no_key(provider: ProviderConfig, loaded: Loaded, traits: ProviderType) -> str | None:
+    if not traits.needs_key or provider.id in loaded.keys:
+        return None
+    if provider.base_url is not None and not _at_own_host(provider, traits):
+        # A server of the user's own that speaks the same language may well ask for no key.
+        return None
+    return f"give {provider.id} an api_key: ${{{traits.key_variable}}}"
+
+
+def _at_own_host(provider: ProviderConfig, traits: ProviderType) -> bool:
+    return provider.base_url is None or urlsplit(str(provider.base_url)).hostname in traits.hosts
+
+
+def _is_local(provider: ProviderConfig, model: ModelConfig, traits: ProviderType) -> bool:
+    if provider.local is not None:
+        return provider.local
+    # Ollama passes its cloud models on to its own servers.
+    return traits.local and not (provider.type == "ollama" and model.model_id.endswith((":cloud", "-cloud")))
+
+
+def _price(provider: ProviderConfig, model: ModelConfig, traits: ProviderType, at: datetime) -> Price | None:
+    if (own := model.price) is not None:
+        cached = None if own.cached_input is None else Rate(own.cached_input)
+        return Price("config", Rate(own.input), Rate(own.output), cached)
+    if traits.free:
+        return FREE
+    if not _at_own_host(provider, traits) and traits.hosts:
+        # Somebody else's server: what the type's own host charges says nothing about it.
+        return None
+    return table_price(provider.type, model.base_model or model.model_id, at)
+
+
+def _either(configured: bool | None, known: bool | None) -> bool:
+    return bool(known) if configured is None else configured
+
+
+def _known_limits(provider: ProviderConfig, model: ModelConfig, traits: ProviderType) -> ModelLimits | None:
+    """What the table of known models says; nothing of the free types, whose models are the user's own files."""
+    return None if traits.free else limits(provider.type, model.base_model or model.model_id)
+
+
+def _embedded_last(entries: Iterable[Entry]) -> list[Entry]:
+    """The embedded models give up each task that another model serves; asked for by name they still answer."""
+    entries = list(entries)
+    others = {t for e in entries if e.provider_type != "local" and e.enabled and e.missing_key is None for t in e.tasks}
+    chat_served = bool(others & set(CHAT_TASKS))
+
+    def kept(entry: Entry) -> tuple[str, ...]:
+        return tuple(t for t in entry.tasks if t not in others and not (t in CHAT_TASKS and chat_served))
+
+    return [replace(e, tasks=kept(e)) if e.provider_type == "local" else e for e in entries]

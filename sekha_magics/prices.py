@@ -1,0 +1,57 @@
+"""Prices of models from the `genai-prices` table, as values that a snapshot can hold.
+
+The table is dated and matches ids in its own exact way; what it does not know has no price. Units we do not count
+(hours of audio, pages) make a model unpriced rather than half priced.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from .core.catalogue import Price, Rate
+
+__all__ = ["table_price"]
+
+# Extras billed only when a request asks for them (searches, longer caching) do not make a text price incomplete.
+_UNCOUNTED_BASICS = ("audio_hours", "input_audio_hours", "input_document_kpages", "input_annotated_document_kpages",
+                     "input_mchars", "input_text_messages_kcount")  # fmt: skip
+_PER_THOUSAND = Decimal(1000)
+
+
+def table_price(provider_type: str, model_id: str, at: datetime) -> Price | None:
+    """The price at the moment `at` (with a time zone), or None when the table does not know the model.
+
+    `provider_type` is one of ours; for `litellm` the provider is the first part of the id.
+    """
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, model = get_snapshot().find_provider_model(model_id, None, provider_type, None)
+    except LookupError:
+        return None
+    prices = model.get_prices(at)
+    rates = {name: _rate(getattr(prices, name, None)) for name in
+             ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")}  # fmt: skip
+    if rates["input_mtok"] is None or any(getattr(prices, name, None) for name in _UNCOUNTED_BASICS):
+        return None
+    requests = getattr(prices, "requests_kcount", None)
+    return Price(
+        source="table",
+        input=rates["input_mtok"],
+        # Embedding models have no output to charge for.
+        output=rates["output_mtok"] or Rate(Decimal(0)),
+        cached_input=rates["cache_read_mtok"],
+        cache_write=rates["cache_write_mtok"],
+        per_request=requests / _PER_THOUSAND if requests else Decimal(0),
+        as_of=at.date(),
+    )
+
+
+def _rate(value: Any) -> Rate | None:
+    if value is None:
+        return None
+    if isinstance(value, Decimal):
+        return Rate(value)
+    return Rate(value.base, tuple((tier.start, tier.price) for tier in value.tiers))

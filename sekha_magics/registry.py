@@ -1,0 +1,419 @@
+"""The registry: the object users hold. It knows the providers and models, and answers by way of the engine.
+
+All blocking methods may be called from any thread and after a fork; all raise `SekhaError` classes with a hint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from . import frames, whereabouts
+from .ask import Ask, Wishes, prepare_chat, prepare_embedding
+from .cassette import Cassette, from_environment
+from .config import load as configuration
+from .config.keys import KeyStore
+from .core.redact import Redactor
+from .core.types import Decision, Embedding, Event, Message, Origin, Reply, Text
+from .engine import Engine
+from .errors import InvalidInput
+from .loop import Emit, run_async, run_blocking, spawn
+from .providers import provider_types, register
+from .state import State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .config.load import Loaded
+    from .ledger.store import Ledger
+    from .providers.base import Provider
+
+__all__ = ["Registry", "Stream", "current_registry", "get_registry", "set_registry"]
+
+Prompt = str | Sequence[Message | Mapping[str, Any]]
+
+
+class Registry:
+    """Providers, models and the way to ask them.
+
+    Made by `from_yaml`, `from_dict`, `from_env` or `discover`; `close()` it, or use it in a `with` statement.
+    """
+
+    def __init__(self, loaded: Loaded, *, cassette: Cassette | None = None, keys: KeyStore | None = None) -> None:
+        self.keys = keys or KeyStore(environ=os.environ)
+        self.session_id = uuid.uuid4().hex
+        self.redact = Redactor(loaded.keys.values())
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._ledger: Ledger | None = None
+        self._conversations: dict[str, list[Message]] = {}
+        self._cassette = cassette
+        self._undiscovered = loaded.discover
+        self._latencies_seeded = False
+        replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
+        self.state = State(loaded, catalogue=replayed)
+        self.state.catalogue  # noqa: B018 - a model that cannot be offered is an error now, not at the first request
+        atexit.register(self.close)
+
+    # --- making one ---
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Registry:
+        """From the file at `path`. Raises `ConfigError`."""
+        return cls._load(lambda keys: configuration.load(Path(path), **_surroundings(keys)))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Registry:
+        """From a mapping with the keys of a configuration file. Raises `ConfigError`."""
+        return cls._load(lambda keys: configuration.from_mapping(mapping, **_surroundings(keys)))
+
+    @classmethod
+    def from_env(cls) -> Registry:
+        """From the environment alone, as where there is no file."""
+        return cls._load(lambda keys: configuration.from_environment(**_surroundings(keys)))
+
+    @classmethod
+    def discover(cls) -> Registry:
+        """From the first configuration found, or from a cassette that is to be replayed."""
+        found = from_environment(os.environ)
+        if found is None or found[1] == "live":
+            return cls._load(lambda keys: configuration.load(None, **_surroundings(keys)))
+        if found[1] == "replay":
+            return cls.replaying(found[0])
+        registry = cls._load(lambda keys: configuration.load(None, **_surroundings(keys)))
+        registry.use_cassette(*found)
+        return registry
+
+    @classmethod
+    def replaying(cls, path: str | os.PathLike[str]) -> Registry:
+        """From a cassette alone: no key, configuration or network is used."""
+        cassette = Cassette.open(path, "replay")
+        return cls(configuration.from_mapping({"llm_providers": []}, **_surroundings(KeyStore({}))), cassette=cassette)
+
+    @classmethod
+    def _load(cls, load: Callable[[KeyStore], Loaded]) -> Registry:
+        keys = KeyStore(environ=os.environ)
+        return cls(load(keys), keys=keys)
+
+    # --- asking ---
+
+    def route(self, prompt: Prompt, *, images: Iterable[Any] = (), system: str | None = None, source: str = "route",
+              conversation: str | None = None, log: bool = True, **wishes: Any) -> Decision:  # fmt: skip
+        """Choose a model and say why; nothing is sent. Takes the arguments of `chat`.
+
+        Raises `NoEligibleModel`, whose `candidates` hold every reason, and `InvalidInput`.
+        """
+        checked = self._wishes(wishes)
+        self._get_ready(checked)
+        before = self._history(conversation)
+        ask = prepare_chat(
+            prompt, checked, images=images, system=system, before=before, conversation=conversation, log=log
+        )
+        return self._engine().decide(ask, source=source)
+
+    def chat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None, new: bool = False,
+             images: Iterable[Any] = (), stream: bool | None = None, on_token: Emit | None = None,
+             log: bool = True, **wishes: Any) -> Reply:  # fmt: skip
+        """Ask, and wait for the answer.
+
+        `prompt` is a text or a list of messages. `conversation` names one that is remembered in this kernel, `new`
+        empties it first. `stream` reads the answer as it is written (by default when `on_token` is given, which is
+        called in this thread with each piece). Further arguments: `task`, `model`, `preferred_model`, `policy`, `require_vision`,
+        `max_cost` (USD), `max_tokens`, `context_size`, `local_only`, `temperature`, `seed`, `schema`, `params`.
+
+        Raises `NoEligibleModel`, `AllProvidersFailed`, `StreamInterrupted`, a class of `ProviderError`, `InvalidInput`.
+        """
+        streamed = on_token is not None if stream is None else stream
+        ask = self._chat_ask(prompt, wishes, system, conversation, new, images, streamed, log)
+        engine = self._engine()
+        return self._remember(ask, run_blocking(lambda emit: engine.chat(ask, emit), on_token))
+
+    async def achat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None,
+                    new: bool = False, images: Iterable[Any] = (), stream: bool | None = None,
+                    on_token: Emit | None = None, log: bool = True, **wishes: Any) -> Reply:  # fmt: skip
+        """`chat` for a caller with a running loop; cancelling it cancels the request."""
+        streamed = on_token is not None if stream is None else stream
+        ask = await asyncio.to_thread(self._chat_ask, prompt, wishes, system, conversation, new, images, streamed, log)
+        engine = self._engine()
+        return self._remember(ask, await run_async(lambda emit: engine.chat(ask, emit), on_token))
+
+    def astream(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None,
+                new: bool = False, images: Iterable[Any] = (), log: bool = True, **wishes: Any) -> Stream:  # fmt: skip
+        """The answer piece by piece: `async for piece in reg.astream(...)`. Leaving the loop cancels the request."""
+        return Stream(self, lambda: self._chat_ask(prompt, wishes, system, conversation, new, images, True, log))
+
+    def embed(self, texts: str | Sequence[str], *, model: str | None = None, **wishes: Any) -> Embedding:
+        """Vectors of `texts`: float32 of shape [number of texts, dimension].
+
+        Further arguments: `task`, `preferred_model`, `policy`, `max_cost`, `local_only`. Raises as `chat` does.
+        """
+        checked = self._wishes({"model": model, **wishes})
+        ask = prepare_embedding(texts, checked)
+        self._get_ready(checked)
+        engine = self._engine()
+        return run_blocking(lambda emit: engine.embed(ask, emit))
+
+    def _chat_ask(
+        self,
+        prompt: Prompt,
+        wishes: Mapping[str, Any],
+        system: str | None,
+        conversation: str | None,
+        new: bool,
+        images: Iterable[Any],
+        stream: bool,
+        log: bool,
+    ) -> Ask:
+        checked = self._wishes(wishes)
+        if conversation is not None and (not isinstance(conversation, str) or not conversation.strip()):
+            raise InvalidInput(f"conversation is {conversation!r:.80}, not a name.")
+        if new and conversation is not None:
+            self.forget_conversation(conversation)
+        self._get_ready(checked)
+        return prepare_chat(
+            prompt,
+            checked,
+            images=images,
+            system=system,
+            before=self._history(conversation),
+            stream=stream,
+            conversation=conversation,
+            log=log,
+        )
+
+    def _wishes(self, given: Mapping[str, Any]) -> Wishes:
+        known = Wishes.__dataclass_fields__
+        if unknown := sorted(given.keys() - known.keys()):
+            raise InvalidInput(
+                f"{unknown[0]} is not an argument of this call.",
+                hint=f"Known are {', '.join(known)}; what only the provider knows goes into params={{...}}.",
+            )
+        return Wishes.of(given, self.state.policies)
+
+    def _engine(self) -> Engine:
+        return Engine(self.state, self._log, self._origin, self._cassette, self.redact)
+
+    # --- conversations ---
+
+    def conversations(self) -> list[str]:
+        """The names of those in this kernel, oldest first."""
+        with self._lock:
+            return list(self._conversations)
+
+    def conversation(self, name: str) -> tuple[Message, ...]:
+        return self._history(name)
+
+    def forget_conversation(self, name: str) -> None:
+        with self._lock:
+            self._conversations.pop(name, None)
+
+    def _history(self, name: str | None) -> tuple[Message, ...]:
+        with self._lock:
+            return tuple(self._conversations.get(name, ())) if name is not None else ()
+
+    def _remember(self, ask: Ask, reply: Reply) -> Reply:
+        if ask.conversation is not None:
+            with self._lock:
+                said = self._conversations.setdefault(ask.conversation, [])
+                if any(m.role == "system" for m in ask.own):
+                    said[:] = [m for m in said if m.role != "system"]
+                said.extend([*ask.own, Message("assistant", (Text(reply.text),))])
+        return reply
+
+    # --- looking ---
+
+    def tasks(self) -> list[str]:
+        """The tasks that somebody serves, in alphabetical order."""
+        return sorted({task for entry in self.state.catalogue.entries for task in entry.tasks})
+
+    def models(self) -> pd.DataFrame:
+        """One row per model and provider; prices are `Decimal` USD per million tokens, None when unknown."""
+        self._get_ready(None)
+        return frames.models(self.state.catalogue)
+
+    def health(self, probe: bool = False) -> pd.DataFrame:
+        """One row per provider, as seen by this kernel. `probe` asks each now, all at once; nothing is spent."""
+        self._get_ready(None)
+        ids = [p.id for p in self.state.loaded.config.llm_providers if p.enabled]
+
+        async def ask_all(_emit: Emit) -> dict[str, Any]:
+            answers = await asyncio.gather(*(self.state.provider(provider_id).probe() for provider_id in ids))
+            return dict(zip(ids, answers, strict=True))
+
+        return frames.health(self.state, run_blocking(ask_all) if probe else {})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done while loading that its user should know."""
+        return self.state.loaded.notes
+
+    # --- ledger and cassette ---
+
+    @property
+    def ledger(self) -> Ledger:
+        """The log of decisions, candidates and calls, opened at first use."""
+        from .ledger.store import Ledger
+
+        with self._lock:
+            if self._ledger is None:
+                configured = self.state.loaded.config.ledger
+                self._ledger = Ledger(configured.path, content=configured.content, redact=self.redact)
+            return self._ledger
+
+    @property
+    def cassette(self) -> Cassette | None:
+        return self._cassette
+
+    def use_cassette(self, path: str | os.PathLike[str] | None, mode: str = "auto") -> None:
+        """Record to `path`, or replay it (`record`, `replay`, `auto`, `live`); None lets go of it."""
+        cassette = None if path is None else Cassette.open(path, mode, redact=self.redact)
+        with self._lock:
+            self._cassette = cassette
+            replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
+            self.state = State(self.state.loaded, catalogue=replayed)
+
+    def _log(self, event: Event) -> None:
+        self.ledger.append(event)
+
+    def _origin(self, source: str, conversation: str | None) -> Origin:
+        return Origin(self.session_id, source, whereabouts.notebook(), whereabouts.cell_id(), conversation)
+
+    # --- changing ---
+
+    def register_provider(self, provider: Mapping[str, Any], provider_class: type[Provider] | None = None) -> None:
+        """Add one, described as in a configuration file; `provider_class` makes its `type` known first.
+
+        Raises `ConfigError`.
+        """
+        if provider_class is not None:
+            register(provider_class)
+        with self._lock:
+            loaded = configuration.with_provider(self.state.loaded, provider, **_surroundings(self.keys))
+            self.redact.learn(loaded.keys.values())
+            self.state.replace(loaded)
+
+    def refresh_keys(self) -> None:
+        """Look every key up again, after one was set or forgotten."""
+        with self._lock:
+            loaded = configuration.with_keys(self.state.loaded, self.keys)
+            self.redact.learn(loaded.keys.values())
+            self.state.replace(loaded)
+
+    # --- getting ready, and ending ---
+
+    def _get_ready(self, wishes: Wishes | None) -> None:
+        """What a first request needs and loading does not: models that a provider lists, latencies of earlier days."""
+        if self._cassette is not None and self._cassette.mode == "replay":
+            return
+        with self._lock:
+            ids, self._undiscovered = self._undiscovered, ()
+        for provider_id in ids:
+            self._discover_models(provider_id)
+        policy = (wishes and wishes.policy) or self.state.loaded.config.routing.policy
+        if policy == "fastest" and not self._latencies_seeded:
+            self._latencies_seeded = True
+            for provider_id, model_id, milliseconds in self.ledger.latencies():
+                self.state.seen_latencies(provider_id, model_id, milliseconds)
+
+    def _discover_models(self, provider_id: str) -> None:
+        async def ask(_emit: Emit) -> Any:
+            return await self.state.provider(provider_id).probe()
+
+        probe = run_blocking(ask)
+        with self._lock:
+            loaded = configuration.with_discovered(self.state.loaded, provider_id, probe.models if probe.ok else None)
+            self.state.replace(loaded)
+
+    def close(self) -> None:
+        """Let go of connections and child processes, and fold the ledger. May be called twice."""
+        atexit.unregister(self.close)
+        if self._pid != os.getpid():
+            return
+        providers = self.state.providers_in_use()
+        if providers:
+
+            async def close_all(_emit: Emit) -> None:
+                await asyncio.gather(*(provider.aclose() for provider in providers))
+
+            run_blocking(close_all)
+        with self._lock:
+            ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        entries = self.state.catalogue.entries
+        providers = {entry.provider_id for entry in entries}
+        return f"<Registry: {len(entries)} models at {len(providers)} providers, from {self.state.loaded.source}>"
+
+
+class Stream:
+    """The pieces of one answer, as they come. After the last, `reply` is the whole answer."""
+
+    def __init__(self, registry: Registry, prepare: Callable[[], Ask]) -> None:
+        self._registry, self._prepare = registry, prepare
+        self.reply: Reply | None = None
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
+        inbox: asyncio.Queue[str | None] = asyncio.Queue()
+        ask = await asyncio.to_thread(self._prepare)
+        engine = self._registry._engine()
+
+        def put(piece: str | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(inbox.put_nowait, piece)
+
+        running = spawn(lambda emit: engine.chat(ask, emit), put)
+        running.future.add_done_callback(lambda _: put(None))
+        try:
+            while (piece := await inbox.get()) is not None:
+                yield piece
+        finally:
+            if not running.settled.is_set():
+                await asyncio.to_thread(running.cancel)
+        self.reply = self._registry._remember(ask, running.future.result())
+
+
+def _surroundings(keys: KeyStore) -> dict[str, Any]:
+    return {"environ": os.environ, "cwd": Path.cwd(), "provider_types": provider_types(), "keys": keys}
+
+
+_registry: Registry | None = None
+_registry_lock = threading.Lock()
+
+
+def get_registry() -> Registry:
+    """The one the magics use, made by `Registry.discover()` at first use. Raises `ConfigError`."""
+    global _registry  # noqa: PLW0603 - one registry per kernel is the point
+    with _registry_lock:
+        if _registry is None:
+            _registry = Registry.discover()
+        return _registry
+
+
+def current_registry() -> Registry | None:
+    """The one the magics use, if there is one yet; makes none."""
+    return _registry
+
+
+def set_registry(registry: Registry | None) -> None:
+    """Let the magics use `registry`; None lets the next one be discovered anew."""
+    global _registry  # noqa: PLW0603
+    if registry is not None and not isinstance(registry, Registry):
+        raise InvalidInput(f"{registry!r:.80} is not a Registry.", hint="Make one with Registry.from_yaml(path).")
+    with _registry_lock:
+        _registry = registry

@@ -1,0 +1,74 @@
+"""Where a request comes from: which notebook, which cell, and whether a person is watching.
+
+Answers come from the environment, the notebook's namespace and the message the front end sent with the running cell.
+Outside IPython there is no notebook, no cell and no watcher. Light enough to be imported anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+__all__ = ["cell_id", "in_kernel", "is_person", "notebook"]
+
+
+def notebook() -> str | None:
+    """The notebook's path as far as it is known: `$SEKHA_NOTEBOOK`, else what the front end tells, else None."""
+    for name in ("SEKHA_NOTEBOOK", "JPY_SESSION_NAME"):
+        if value := os.environ.get(name, "").strip():
+            return value
+    shell = _shell()
+    path = shell.user_ns.get("__vsc_ipynb_file__") if shell is not None else None
+    return path if isinstance(path, str) and path else None
+
+
+def cell_id() -> str | None:
+    """The id of the running cell, when the front end sends one (JupyterLab and Notebook 7 do)."""
+    value = _mapping(_request().get("metadata")).get("cellId")
+    return value if isinstance(value, str) and value else None
+
+
+def is_person() -> bool:
+    """Is somebody watching the output grow?
+
+    True when the front end accepts input for the running cell, which runners of notebooks do not, or at a terminal.
+    `CI` and `SEKHA_STREAM=off` say that nobody is; a replay is not watched either.
+    """
+    if _says_yes("CI") or os.environ.get("SEKHA_STREAM", "").strip().lower() in {"off", "0", "false", "no"}:
+        return False
+    if os.environ.get("SEKHA_MODE", "").strip().lower() == "replay":
+        return False
+    shell = _shell()
+    if shell is None:
+        return False
+    if in_kernel():
+        return _mapping(_request().get("content")).get("allow_stdin") is True
+    return bool(sys.stdin is not None and sys.stdin.isatty())
+
+
+def in_kernel() -> bool:
+    """Is this a Jupyter kernel, whose outputs can be updated, and no terminal?"""
+    return getattr(_shell(), "kernel", None) is not None
+
+
+def _says_yes(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
+def _shell() -> Any:
+    # Looked up and not imported: a script that uses the package must not pay for IPython.
+    module = sys.modules.get("IPython")
+    return module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
+
+
+def _request() -> dict[str, Any]:
+    """The message that asked for the running cell; empty outside a kernel."""
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is None:
+        return {}
+    return _mapping(kernel.get_parent("shell"))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
