@@ -7,7 +7,6 @@ ours. Waiting can be interrupted: Ctrl-C cancels the request, waits until it has
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import SekhaError
+from .storage.forks import renew_in_child
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -54,11 +54,10 @@ class BackgroundLoop:
     """Runs coroutines in a thread of its own. Thread-safe; belongs to the process that made it."""
 
     def __init__(self) -> None:
-        from anyio.from_thread import start_blocking_portal
-
-        self._context = start_blocking_portal("asyncio", name="sekha")
-        self._portal = self._context.__enter__()
-        self._thread_id: int = self._portal.call(threading.get_ident)
+        started: Future[tuple[BlockingPortal, int]] = Future()
+        # Not anyio's own context manager: collected at the interpreter's end, it would wait for a thread that has died.
+        threading.Thread(target=_serve, args=(started,), name="sekha", daemon=True).start()
+        self.portal, self._thread_id = started.result()
 
     def run(self, work: Work[T], on_token: Emit | None = None) -> T:
         """Wait for `work`; `on_token` is called in this thread for every piece it emits."""
@@ -67,7 +66,7 @@ class BackgroundLoop:
                 "A blocking call was made from inside the engine's own loop.", hint="Use `await reg.achat(...)` there."
             )
         inbox: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        running = _Running(self._portal, work, inbox.put if on_token else _discard)
+        running = _Running(self.portal, work, inbox.put if on_token else _discard)
         running.future.add_done_callback(lambda _: inbox.put(None))
         try:
             while (piece := _next(inbox)) is not None:
@@ -85,15 +84,29 @@ class BackgroundLoop:
         def emit(piece: str) -> None:
             loop.call_soon_threadsafe(on_token, piece)  # type: ignore[arg-type]
 
-        running = _Running(self._portal, work, emit if on_token else _discard)
+        running = _Running(self.portal, work, emit if on_token else _discard)
         try:
             return await asyncio.wrap_future(running.future)
         except asyncio.CancelledError:
             await asyncio.to_thread(running.cancel)
             raise
 
-    def stop(self) -> None:
-        self._context.__exit__(None, None, None)
+
+def _serve(started: Future[tuple[BlockingPortal, int]]) -> None:
+    import anyio
+    from anyio.from_thread import BlockingPortal
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result((portal, threading.get_ident()))
+            await portal.sleep_until_stopped()
+
+    try:
+        anyio.run(serve, backend="asyncio")
+    except BaseException as error:
+        if started.done():
+            raise
+        started.set_exception(error)
 
 
 def _discard(_: str) -> None:
@@ -108,27 +121,30 @@ def _next(inbox: queue.SimpleQueue[str | None]) -> str | None:
             continue
 
 
-_current: tuple[int, BackgroundLoop] | None = None
-_lock = threading.Lock()
+class _Current:
+    """The loop of this process. A forked child has the object and not the thread, so it starts anew."""
+
+    def __init__(self) -> None:
+        self.renew_after_fork()
+        renew_in_child(self)
+
+    def renew_after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: BackgroundLoop | None = None
+
+    def get(self) -> BackgroundLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = BackgroundLoop()
+            return self._loop
+
+
+_current = _Current()
 
 
 def background_loop() -> BackgroundLoop:
-    """The loop of this process, started at first use; a forked child starts its own."""
-    global _current  # noqa: PLW0603 - one loop per process is the point
-    with _lock:
-        if _current is None or _current[0] != os.getpid():
-            _current = (os.getpid(), BackgroundLoop())
-        return _current[1]
-
-
-def _after_fork() -> None:
-    # The lock may have been held by a thread that does not exist in the child.
-    global _lock, _current
-    _lock, _current = threading.Lock(), None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    """The loop of this process, started at first use."""
+    return _current.get()
 
 
 def run_blocking(work: Work[T], on_token: Emit | None = None) -> T:
@@ -141,4 +157,4 @@ async def run_async(work: Work[T], on_token: Emit | None = None) -> T:
 
 def spawn(work: Work[Any], on_token: Emit) -> _Running[Any]:
     """Start without waiting; for iterators, which decide themselves when to stop."""
-    return _Running(background_loop()._portal, work, on_token)
+    return _Running(background_loop().portal, work, on_token)

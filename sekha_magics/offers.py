@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -46,8 +46,8 @@ def build_catalogue(loaded: Loaded, types: Mapping[str, ProviderType], at: datet
         auto_fallback=routing.auto_fallback,
         remote_fallback=not loaded.no_remote_fallback,
     )
-    if loaded.local_only_when_alone:
-        entries = _embedded_last(entries)
+    if loaded.last_resort:
+        entries = _give_way(entries, loaded.last_resort)
     return Catalogue(tuple(entries), rules)
 
 
@@ -82,18 +82,9 @@ def _entry(
         image_formats=tuple(vision.supported_formats),
         image_urls=traits.image_urls,
         price=_price(provider, model, traits, at),
-        missing_key=loaded.missing_keys.get(provider.id) or _no_key(provider, loaded, traits),
+        missing_key=loaded.missing_keys.get(provider.id),
         default_for=tuple(sorted(defaults)),
     )
-
-
-def _no_key(provider: ProviderConfig, loaded: Loaded, traits: ProviderType) -> str | None:
-    if not traits.needs_key or provider.id in loaded.keys:
-        return None
-    if provider.base_url is not None and not _at_own_host(provider, traits):
-        # A server of the user's own that speaks the same language may well ask for no key.
-        return None
-    return f"give {provider.id} an api_key: ${{{traits.key_variable}}}"
 
 
 def _at_own_host(provider: ProviderConfig, traits: ProviderType) -> bool:
@@ -128,13 +119,13 @@ def _known_limits(provider: ProviderConfig, model: ModelConfig, traits: Provider
     return None if traits.free else limits(provider.type, model.base_model or model.model_id)
 
 
-def _embedded_last(entries: Iterable[Entry]) -> list[Entry]:
-    """The embedded models give up each task that another model serves; asked for by name they still answer."""
-    entries = list(entries)
-    others = {t for e in entries if e.provider_type != "local" and e.enabled and e.missing_key is None for t in e.tasks}
-    chat_served = bool(others & set(CHAT_TASKS))
-
-    def kept(entry: Entry) -> tuple[str, ...]:
-        return tuple(t for t in entry.tasks if t not in others and not (t in CHAT_TASKS and chat_served))
-
-    return [replace(e, tasks=kept(e)) if e.provider_type == "local" else e for e in entries]
+def _give_way(entries: list[Entry], last_resort: tuple[str, ...]) -> list[Entry]:
+    """Providers of last resort give up each task that another serves; asked for by name they still answer."""
+    others = [e for e in entries if e.provider_id not in last_resort and e.enabled and e.missing_key is None]
+    served = {task for entry in others for task in entry.tasks}
+    if served & set(CHAT_TASKS):
+        served |= set(CHAT_TASKS)
+    return [
+        replace(e, tasks=tuple(t for t in e.tasks if t not in served)) if e.provider_id in last_resort else e
+        for e in entries
+    ]

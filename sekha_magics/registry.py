@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from . import frames, whereabouts
 from .ask import Ask, Wishes, prepare_chat, prepare_embedding
 from .cassette import Cassette, from_environment
+from .config import change
 from .config import load as configuration
 from .config.keys import KeyStore
 from .core.redact import Redactor
@@ -27,6 +28,7 @@ from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking, spawn
 from .providers import provider_types, register
 from .state import State
+from .storage.forks import renew_in_child
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +54,7 @@ class Registry:
         self.redact = Redactor(loaded.keys.values())
         self._lock = threading.RLock()
         self._pid = os.getpid()
+        renew_in_child(self)
         self._ledger: Ledger | None = None
         self._conversations: dict[str, list[Message]] = {}
         self._cassette = cassette
@@ -125,8 +128,9 @@ class Registry:
 
         `prompt` is a text or a list of messages. `conversation` names one that is remembered in this kernel, `new`
         empties it first. `stream` reads the answer as it is written (by default when `on_token` is given, which is
-        called in this thread with each piece). Further arguments: `task`, `model`, `preferred_model`, `policy`, `require_vision`,
-        `max_cost` (USD), `max_tokens`, `context_size`, `local_only`, `temperature`, `seed`, `schema`, `params`.
+        called in this thread with each piece). Further arguments: `task`, `model`, `preferred_model`, `policy`,
+        `require_vision`, `max_cost` (USD), `max_tokens`, `context_size`, `local_only`, `temperature`, `seed`, `schema`,
+        `params`.
 
         Raises `NoEligibleModel`, `AllProvidersFailed`, `StreamInterrupted`, a class of `ProviderError`, `InvalidInput`.
         """
@@ -294,19 +298,23 @@ class Registry:
         """
         if provider_class is not None:
             register(provider_class)
+        types = provider_types()
         with self._lock:
-            loaded = configuration.with_provider(self.state.loaded, provider, **_surroundings(self.keys))
-            self.redact.learn(loaded.keys.values())
-            self.state.replace(loaded)
+            self._replace(change.with_provider(self.state.loaded, provider, provider_types=types, keys=self.keys))
 
     def refresh_keys(self) -> None:
         """Look every key up again, after one was set or forgotten."""
         with self._lock:
-            loaded = configuration.with_keys(self.state.loaded, self.keys)
-            self.redact.learn(loaded.keys.values())
-            self.state.replace(loaded)
+            self._replace(change.with_keys(self.state.loaded, provider_types=provider_types(), keys=self.keys))
+
+    def _replace(self, loaded: Loaded) -> None:
+        self.redact.learn(loaded.keys.values())
+        self.state.replace(loaded)
 
     # --- getting ready, and ending ---
+
+    def renew_after_fork(self) -> None:
+        self._lock = threading.RLock()
 
     def _get_ready(self, wishes: Wishes | None) -> None:
         """What a first request needs and loading does not: models that a provider lists, latencies of earlier days."""
@@ -327,9 +335,9 @@ class Registry:
             return await self.state.provider(provider_id).probe()
 
         probe = run_blocking(ask)
-        with self._lock:
-            loaded = configuration.with_discovered(self.state.loaded, provider_id, probe.models if probe.ok else None)
-            self.state.replace(loaded)
+        if probe.ok and probe.models:
+            with self._lock:
+                self._replace(change.with_models(self.state.loaded, provider_id, probe.models))
 
     def close(self) -> None:
         """Let go of connections and child processes, and fold the ledger. May be called twice."""

@@ -5,7 +5,6 @@ A snapshot freezes it for one decision. Everything here may be read and written 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from .errors import AuthenticationFailed, ConfigError, ProviderError
 from .offers import build_catalogue
 from .prices import table_price
 from .providers import create, provider_types
+from .storage.forks import renew_in_child
 
 if TYPE_CHECKING:
     from .config.load import Loaded
@@ -48,6 +48,7 @@ class State:
 
     def __init__(self, loaded: Loaded, *, catalogue: Catalogue | None = None) -> None:
         self._lock = threading.RLock()
+        renew_in_child(self)
         self.loaded = loaded
         self._fixed = catalogue
         self._built: tuple[date, Catalogue] | None = None
@@ -55,7 +56,6 @@ class State:
         self._latencies: dict[tuple[str, str], deque[float]] = {}
         self._snapshot: Snapshot | None = None
         self._providers: dict[str, Provider] = {}
-        self._pid = os.getpid()
         self.policies: dict[str, Policy] = dict(BUILT_IN)
 
     # --- what is on offer ---
@@ -95,17 +95,18 @@ class State:
     # --- who is spoken to ---
 
     def provider(self, provider_id: str) -> Provider:
-        """The provider object of this process; a forked child makes its own."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._pid, self._providers = os.getpid(), {}
             if provider_id not in self._providers:
                 self._providers[provider_id] = create(self._endpoint(provider_id))
             return self._providers[provider_id]
 
     def providers_in_use(self) -> list[Provider]:
         with self._lock:
-            return list(self._providers.values()) if self._pid == os.getpid() else []
+            return list(self._providers.values())
+
+    def renew_after_fork(self) -> None:
+        # Connections and child processes belong to the parent; the child makes its own.
+        self._lock, self._providers = threading.RLock(), {}
 
     def _endpoint(self, provider_id: str) -> Endpoint:
         for provider in self.loaded.config.llm_providers:
