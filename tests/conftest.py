@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.upstream.fixtures"]
+
 LEAKY = ("SEKHA_", "OPENAI", "ANTHROPIC", "OPENROUTER", "OLLAMA", "LITELLM", "LLM_")
 V1_NAMES = ("EMBEDDING_MODEL", "CHAT_MODEL", "SUMMARIZATION_MODEL", "VISION_MODEL")
 

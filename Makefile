@@ -1,0 +1,86 @@
+# Everything a checkout needs is put into .venv and .cache; the demo's model and ledger go where yours would.
+# A second run costs seconds: what is installed is looked at again only when pyproject.toml has changed.
+
+VENV      := .venv
+BIN       := $(VENV)/bin
+PYTHONS   := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
+TEST_HOME := .cache
+MODEL     := $(TEST_HOME)/models/smollm2-135m-instruct.gguf
+QUICK     := notebooks/01_quickstart.ipynb
+CHECKED   := sekha_magics tests tools benchmarks
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lab test lint docs bench record clean
+
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo.stamp  ## Run the quickstart with the embedded model, and sum up what happened
+	@echo "==> Fetching the embedded model (98 MB, once)"
+	@$(BIN)/sekha models pull
+	@echo "==> Running $(QUICK)"
+	@$(BIN)/python tools/demo.py $(QUICK) demo
+
+lab: $(VENV)/demo.stamp  ## Open the quickstart in JupyterLab
+	@$(BIN)/sekha models pull
+	$(BIN)/jupyter lab $(QUICK)
+
+test: lint $(MODEL)  ## Check style, types and imports, then run every test
+	@echo "==> Running the tests"
+	@SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+
+lint: $(VENV)/dev.stamp  ## Check style, types and imports
+	@echo "==> Checking style, types and imports"
+	@$(BIN)/ruff check $(CHECKED)
+	@$(BIN)/ruff format --check $(CHECKED)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+docs: $(VENV)/dev.stamp  ## Write the tables of docs/reference.md from the code
+	@$(BIN)/python tools/reference.py docs/reference.md
+
+bench: $(VENV)/dev.stamp  ## Run every benchmark
+	@for script in benchmarks/*.py; do echo "==> $$script"; $(BIN)/python "$$script" || exit 1; done
+
+record: $(VENV)/dev.stamp $(MODEL)  ## Run the notebooks on the embedded model, and keep their answers as cassettes
+	@for notebook in notebooks/*.ipynb; do \
+	  echo "==> $$notebook"; \
+	  SEKHA_HOME="$(CURDIR)/$(TEST_HOME)" SEKHA_MODE=record \
+	  SEKHA_CASSETTE="$(CURDIR)/notebooks/cassettes/$$(basename "$$notebook" .ipynb).jsonl" \
+	  $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	    --ExecutePreprocessor.store_widget_state=False "$$notebook" || exit 1; \
+	done
+
+clean:  ## Remove the environment, the caches and the demo
+	rm -rf $(VENV) .cache demo
+
+# --- what the targets above stand on ---------------------------------------------------------------
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "==> Making $(VENV) with $$("$$python" --version)"; \
+	    "$$python" -m venv --clear $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "Python 3.11 or newer is needed and was not found. Name one: make PYTHON=/path/to/python ..." >&2; \
+	exit 1
+
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	@echo "==> Installing sekha-magics with the embedded model and JupyterLab (some minutes, once)"
+	@$(BIN)/python -m pip install --quiet --editable ".[local,lab]"
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	@echo "==> Installing sekha-magics with all that the tests need (some minutes, once)"
+	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $(VENV)/demo.stamp $@
+
+$(MODEL): | $(VENV)/dev.stamp
+	@echo "==> Fetching the embedded model for the tests (98 MB, once)"
+	@SEKHA_HOME="$(CURDIR)/$(TEST_HOME)" $(BIN)/sekha models pull

@@ -1,0 +1,55 @@
+"""`sekha cost` and `sekha ledger`: what was spent, and the log it is read from."""
+
+from __future__ import annotations
+
+from argparse import Namespace as Options
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from .terminal import known, opened, say
+
+__all__ = ["GROUPS", "cost", "export", "fold"]
+
+GROUPS = {"model": "model_id", "provider": "provider_id", "task": "task", "notebook": "notebook",
+          "day": "CAST(timezone('UTC', ts) AS DATE) AS day"}  # fmt: skip
+
+
+def cost(options: Options) -> None:
+    from ..display.tables import Table
+
+    since = "true"
+    if options.since is not None:
+        midnight = datetime.combine(options.since, datetime.min.time()).astimezone(UTC)
+        since = f"ts >= TIMESTAMPTZ '{midnight.isoformat()}'"
+    query = (
+        f"SELECT {GROUPS[options.by]}, sum(calls) AS calls, sum(input_tokens) AS i, sum(output_tokens) AS o,"
+        " sum(cost_usd) AS usd, sum(unpriced_calls) AS unpriced FROM costs"
+        f" WHERE calls > 0 AND {since} GROUP BY ALL ORDER BY usd DESC NULLS LAST, calls DESC"
+    )
+    with opened(options) as registry:
+        found = [tuple(row) for row in registry.ledger.sql(query).itertuples(index=False)]
+    spent = [(name, int(calls), known(i), known(o), usd, int(unpriced)) for name, calls, i, o, usd, unpriced in found]
+    rows = [(name, calls, i, o, _sum([usd], unpriced)) for name, calls, i, o, usd, unpriced in spent]
+    total = _sum([usd for *_, usd, _ in spent], sum(unpriced for *_, unpriced in spent))
+    columns = (options.by, "calls", "tokens in", "tokens out", "cost")
+    say(Table(columns, rows, f"{total} in all sessions", right=frozenset({"cost"}), empty="no calls").to_plain())
+
+
+def _sum(costs: Sequence[Any], unpriced: int) -> str:
+    from ..display.money import format_sum
+
+    return format_sum(sum((usd for usd in costs if usd is not None), Decimal(0)), unpriced)
+
+
+def fold(options: Options) -> None:
+    with opened(options) as registry:
+        registry.ledger.flush()
+        say(f"{registry.ledger.path} is up to date")
+
+
+def export(options: Options) -> None:
+    with opened(options) as registry:
+        for file in registry.ledger.export(options.path, table=options.table):
+            say(str(file))

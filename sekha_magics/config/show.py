@@ -1,0 +1,61 @@
+"""The configuration in force, with every default filled in, and where each key comes from instead of the key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from .load import Loaded
+from .problems import KeyPath
+from .yaml_text import dump_yaml
+
+__all__ = ["show", "show_yaml"]
+
+_SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth|cookie", re.IGNORECASE)
+
+
+def show(loaded: Loaded) -> dict[str, Any]:
+    """Plain values. Options that look like keys are hidden, those that came from a variable stand as written."""
+    config: dict[str, Any] = _plain(loaded.config.model_dump(exclude={"llm_providers": {"__all__": {"api_key"}}}))
+    for i, given in enumerate(config["llm_providers"]):
+        name = given["id"]
+        # The key stands where a reader looks for it, not at the end.
+        head = {k: given.pop(k) for k in ("id", "type", "base_url")}
+        provider = config["llm_providers"][i] = {**head, "api_key": None, **given}
+        if (key := loaded.key_sources.get(name)) or (key := loaded.missing_keys.get(name)):
+            provider["api_key"] = f"({key})"
+        provider["options"] = _options(provider["options"], ("llm_providers", i, "options"), loaded)
+    return config
+
+
+def show_yaml(loaded: Loaded) -> str:
+    return dump_yaml(show(loaded))
+
+
+def _options(value: Any, path: KeyPath, loaded: Loaded) -> Any:
+    if path in loaded.references:
+        return loaded.references[path]
+    if isinstance(value, Mapping):
+        return {
+            key: "***"
+            if _SECRET_NAME.search(key) and isinstance(item, str) and (*path, key) not in loaded.references
+            else _options(item, (*path, key), loaded)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_options(item, (*path, i), loaded) for i, item in enumerate(value)]
+    if isinstance(value, str) and any(key.reveal() in value for key in loaded.keys.values()):
+        return "***"
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, str | int | float | Decimal):
+        return value
+    return str(value)

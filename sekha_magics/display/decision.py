@@ -1,0 +1,86 @@
+"""A decision as people read it: what was chosen, why, and every candidate with what speaks against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .money import exact, format_usd
+from .tables import Table
+from .text import one_line, to_html_text
+
+if TYPE_CHECKING:
+    from ..core.types import Candidate, Decision
+
+__all__ = ["candidates_table", "decision_metadata", "decision_mimebundle"]
+
+_COLUMNS = ("rank", "model", "provider", "priority", "estimated cost", "why not")
+
+
+def candidates_table(decision: Decision, caption: str = "") -> Table:
+    """Every candidate: the eligible by rank, then the others as configured. The chosen one stands out."""
+    others = [c for c in decision.candidates if not c.eligible]
+    rows = [*decision.ranked, *others]
+    chosen = (decision.provider_id, decision.model_id)
+    return Table(
+        columns=_COLUMNS,
+        rows=[_row(candidate) for candidate in rows],
+        caption=caption,
+        right=frozenset({"estimated cost"}),
+        strong=frozenset(i for i, c in enumerate(rows) if c.eligible and (c.provider_id, c.model_id) == chosen),
+        empty="no candidates: no model is configured",
+    )
+
+
+def decision_mimebundle(decision: Decision) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(data, metadata) of a decision. The data hold no id and no time, so that equal decisions look equal."""
+    sentence = _sentence(decision)
+    table = candidates_table(decision)
+    data = {
+        "text/plain": f"{sentence}\n\n{table.to_plain()}",
+        "text/html": f"<div><p>{_html_sentence(decision)}</p>\n{table.to_html()}</div>\n",
+    }
+    return data, {"sekha": decision_metadata(decision)}
+
+
+def decision_metadata(decision: Decision) -> dict[str, Any]:
+    """What output metadata say of a decision. Money is a string: JSON numbers are binary fractions."""
+    return {
+        "decision_id": decision.decision_id,
+        "provider_id": one_line(decision.provider_id),
+        "provider_type": one_line(decision.provider_type),
+        "model_id": one_line(decision.model_id),
+        "task": one_line(decision.task),
+        "policy": one_line(decision.policy),
+        "reason": one_line(decision.reason),
+        "estimated_cost_usd": exact(decision.estimated_cost),
+    }
+
+
+def _row(candidate: Candidate) -> tuple[object, ...]:
+    return (
+        candidate.rank,
+        candidate.model_id,
+        candidate.provider_id,
+        candidate.priority,
+        format_usd(candidate.estimated_cost),
+        "; ".join(f"{code}: {code.detail}" if code.detail else str(code) for code in candidate.reasons),
+    )
+
+
+def _circumstances(decision: Decision) -> str:
+    estimate = "unpriced" if decision.estimated_cost is None else f"about {format_usd(decision.estimated_cost)}"
+    return one_line(f"{decision.task}, policy {decision.policy}, {estimate}")
+
+
+def _sentence(decision: Decision) -> str:
+    if not decision.model_id:
+        return f"No model may answer ({_circumstances(decision)}). {one_line(decision.reason)}".rstrip()
+    chosen = one_line(f"{decision.model_id} at {decision.provider_id}")
+    return f"{chosen} ({_circumstances(decision)})\n{one_line(decision.reason)}"
+
+
+def _html_sentence(decision: Decision) -> str:
+    first, _, rest = _sentence(decision).partition("\n")
+    if not rest:
+        return to_html_text(first)
+    return f"<strong>{to_html_text(first)}</strong><br>{to_html_text(rest)}"

@@ -1,0 +1,194 @@
+"""An event as rows of the ledger's tables: plain JSON values, money as decimal text, nothing a key could stand in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from ..core.catalogue import Snapshot
+from ..core.pricing import settle
+from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Request, TokenEstimate
+
+__all__ = [
+    "Row",
+    "by_column",
+    "call_row",
+    "candidate_rows",
+    "cleaner",
+    "decision_row",
+    "request_from_json",
+    "snapshot_rows",
+]
+
+Row = dict[str, Any]
+Clean = Callable[[str], str]
+
+_BOUND = Decimal(10) ** 6
+
+
+def cleaner(redact: Clean) -> Clean:
+    """`redact`, and half of a surrogate pair, which no file can hold, as U+FFFD."""
+
+    def clean(text: str) -> str:
+        if not text.isascii():
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return redact(text)
+
+    return clean
+
+
+def decision_row(event: Event, clean: Clean) -> Row:
+    decision, origin, request = event.decision, event.origin, event.decision.request
+    chosen = next((c for c in decision.candidates if _is_chosen(c, decision)), None)
+    row = {
+        "decision_id": decision.decision_id,
+        "ts": event.ts,
+        "session_id": origin.session_id,
+        "notebook": origin.notebook,
+        "cell_id": origin.cell_id,
+        "conversation": origin.conversation,
+        "source": origin.source,
+        "task": decision.task,
+        "policy": decision.policy,
+        "requested_model": request.model,
+        "preferred_model": request.preferred_model,
+        "require_vision": request.require_vision,
+        "image_count": len(request.images),
+        "est_input_tokens": request.input_tokens.expected,
+        "est_output_tokens": chosen.planned_output_tokens if chosen else None,
+        "max_cost_usd": _usd(request.max_cost),
+        "provider_id": decision.provider_id or None,
+        "provider_type": decision.provider_type or None,
+        "model_id": decision.model_id or None,
+        "est_cost_usd": _usd(decision.estimated_cost),
+        "reason": decision.reason,
+        "outcome": event.outcome,
+        "experiment": origin.experiment,
+        "arm": origin.arm,
+        "snapshot_id": decision.snapshot.snapshot_id,
+    }
+    kept = _cleaned_row(row, clean)
+    kept["request"] = json.dumps(_cleaned_row(_request_json(request), clean))
+    return kept
+
+
+def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
+    return [
+        {
+            "decision_id": clean(decision.decision_id),
+            "position": position,
+            "provider_id": clean(candidate.provider_id),
+            "model_id": clean(candidate.model_id),
+            "eligible": candidate.eligible,
+            "rank": candidate.rank,
+            "reasons": [clean(str(reason)) for reason in candidate.reasons],
+            "est_cost_usd": _usd(candidate.estimated_cost),
+            "priority": candidate.priority,
+            "latency_p50_ms": candidate.latency_p50_ms,
+        }
+        for position, candidate in enumerate(decision.candidates)
+    ]
+
+
+def call_row(call: Call, clean: Clean, prompt_sha256: str | None, response_sha256: str | None) -> Row:
+    usage, cost = call.usage, call.cost
+    row = {
+        "call_id": call.call_id,
+        "decision_id": call.decision_id,
+        "ts": call.ts,
+        "attempt": call.attempt,
+        "provider_id": call.provider_id,
+        "provider_type": call.provider_type,
+        "model_id": call.model_id,
+        "served_model": call.served_model,
+        "operation": call.operation,
+        "simulated": call.simulated,
+        "status": call.status,
+        "error_type": call.error_type,
+        "error_message": call.error_message,
+        "http_status": call.http_status,
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cached_input_tokens": usage.cached_input_tokens if usage else None,
+        "reasoning_tokens": usage.reasoning_tokens if usage else None,
+        "cost_usd": _usd(cost.usd),
+        "cost_source": cost.source,
+        "price_as_of": cost.price_as_of.isoformat() if cost.price_as_of else None,
+        "latency_ms": call.latency_ms,
+        "ttft_ms": call.ttft_ms,
+        "streamed": call.streamed,
+        "finish_reason": call.finish_reason,
+    }
+    return _cleaned_row(row, clean) | {"prompt_sha256": prompt_sha256, "response_sha256": response_sha256}
+
+
+def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean) -> dict[str, Callable[[], Row]]:
+    """What must be kept of a snapshot, by id: the row is made only when the id is new, for a catalogue can be large."""
+    catalogue = snapshot.catalogue
+
+    def of(kind: str, row_id: str, content: Mapping[str, Any]) -> Row:
+        return {
+            "snapshot_id": row_id,
+            "ts": ts,
+            "kind": kind,
+            "catalogue_id": catalogue.catalogue_id,
+            "content": json.dumps(_cleaned_row(content, clean)),
+        }
+
+    return {
+        catalogue.catalogue_id: lambda: of("catalogue", catalogue.catalogue_id, catalogue.to_json()),
+        snapshot.snapshot_id: lambda: of("state", snapshot.snapshot_id, snapshot.to_json()),
+    }
+
+
+def request_from_json(text: str) -> Request:
+    """The request a decision was made for, equal to the one that was logged."""
+    fields: dict[str, Any] = json.loads(text)
+    limit = fields["max_cost"]
+    return Request(
+        **fields
+        | {
+            "images": tuple(ImageFacts(*facts) for facts in fields["images"]),
+            "input_tokens": TokenEstimate(*fields["input_tokens"]),
+            "max_cost": None if limit is None else Decimal(limit),
+        }
+    )
+
+
+def _request_json(request: Request) -> Row:
+    return asdict(request) | {"max_cost": None if request.max_cost is None else str(request.max_cost)}
+
+
+def _is_chosen(candidate: Candidate, decision: Decision) -> bool:
+    return (candidate.provider_id, candidate.model_id) == (decision.provider_id, decision.model_id)
+
+
+def _usd(value: Decimal | None) -> str | None:
+    """To the twelfth decimal. What no bill can be (not a number, a million dollars a call) is unknown."""
+    if value is None or not value.is_finite() or abs(value) >= _BOUND:
+        return None
+    return format(settle(value), "f")
+
+
+def _cleaned_row(row: Mapping[str, Any], clean: Clean) -> Row:
+    return {clean(name): _cleaned(value, clean) for name, value in row.items()}
+
+
+def _cleaned(value: Any, clean: Clean) -> Any:
+    match value:
+        case str():
+            return clean(value)
+        case Mapping():
+            return _cleaned_row(value, clean)
+        case list() | tuple():
+            return [_cleaned(v, clean) for v in value]
+        case _:
+            return value
+
+
+def by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Rows with the same keys, by column."""
+    return {column: [row[column] for row in rows] for column in rows[0]}

@@ -1,0 +1,173 @@
+"""Tab behind our magics: every option and every value.
+
+A matcher of the shell's completer, so it works in a terminal and through a kernel. It only looks: at a registry that
+already stands, at the user's variables, at words that are always valid. It builds nothing, asks nobody, and
+a failure of its own means no completions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+
+from .arguments import Table
+from .options import SUBCOMMANDS, TABLES
+from .standing import registry_if_standing
+
+if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["SekhaMatcher"]
+
+_LINE = re.compile(
+    r"(?:\s*|.*=\s*|\s*%time(?:it)?\s+)(?P<percent>%%?)(?P<name>sekha(?:_\w+)?)\s+(?P<rest>.*)", re.DOTALL
+)
+_HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
+_TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
+_POLICIES = ("priority", "cheapest", "fastest")
+_IMAGE_MODULES = ("PIL.", "matplotlib.", "numpy")
+
+
+class SekhaMatcher:
+    """`match` is the matcher; it answers with nothing wherever no magic of ours is being written."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    @context_matcher(identifier="sekha_magics")  # type: ignore[untyped-decorator]
+    def match(self, context: CompletionContext) -> SimpleMatcherResult:
+        try:
+            fragment, words = self._words(context)
+        except Exception:  # noqa: BLE001 - Tab must never show a traceback
+            fragment, words = context.token, []
+        found = [SimpleCompletion(text=word, type="sekha") for word in words]
+        return {"completions": found, "matched_fragment": fragment, "suppress": bool(found), "ordered": True}
+
+    def _words(self, context: CompletionContext) -> tuple[str, list[str]]:
+        before = context.text_until_cursor
+        line = _LINE.fullmatch(before)
+        if line is None or (line["percent"] == "%%" and not _opens_cell(context)):
+            in_prompt = context.full_text.lstrip().startswith("%%sekha_chat")
+            return self._interpolation(before) if in_prompt else ("", [])
+        table, rest = TABLES.get(line["name"]), line["rest"]
+        if line["name"] == "sekha":
+            word, blank, behind = rest.partition(" ")
+            if not blank:
+                return word, _beginning(word, SUBCOMMANDS)
+            table, rest = SUBCOMMANDS.get(word), behind
+        return ("", []) if table is None else self._behind(table, rest)
+
+    def _behind(self, table: Table, text: str) -> tuple[str, list[str]]:
+        place = table.place(text)
+        fragment = place.fragment
+        if place.kind == "flag" or (place.kind == "rest" and not fragment and not table.words):
+            return fragment, _beginning(fragment, table.flags)
+        if place.option is not None:
+            return fragment, _beginning(fragment, place.option.choices or self._values(place.option.source))
+        if table is SUBCOMMANDS["keys"] and (second := re.fullmatch(r"(?:set|forget)\s+(\S*)", fragment)):
+            return second[1], _beginning(second[1], _key_names())
+        if table.words and not re.search(r"\s", fragment):
+            return fragment, _beginning(fragment, table.words)
+        return self._interpolation(text)
+
+    def _interpolation(self, before: str) -> tuple[str, list[str]]:
+        hole = _HOLE.search(before)
+        if hole is None:
+            return "", []
+        owner, _, fragment = hole["path"].rpartition(".")
+        if not owner:
+            return fragment, _beginning(fragment, self._variables())
+        # Attributes of a variable only: reading further ones could run somebody's property.
+        return fragment, [n for n in _beginning(fragment, dir(self._shell.user_ns[owner])) if not n.startswith("_")]
+
+    def _values(self, source: str) -> Iterable[str]:
+        match source:
+            case "models":
+                return _model_names()
+            case "policies":
+                return _policies()
+            case "conversations":
+                return _conversations()
+            case "variables":
+                return self._variables()
+            case "images":
+                return self._variables(_may_be_image)
+            case "schemas":
+                return self._variables(_may_be_schema)
+            case "times":
+                return _TIMES
+        return ()
+
+    def _variables(self, wanted: Any = None) -> list[str]:
+        hidden: Mapping[str, Any] = self._shell.user_ns_hidden
+        return sorted(
+            name
+            for name, value in list(self._shell.user_ns.items())
+            if not name.startswith("_")
+            and name not in hidden
+            and (wanted(value) if wanted is not None else not _is_code(value))
+        )
+
+
+def _opens_cell(context: CompletionContext) -> bool:
+    lines = context.full_text.split("\n")[: context.cursor_line]
+    return not any(line.strip() for line in lines)
+
+
+def _beginning(fragment: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.startswith(fragment)]
+
+
+def _is_code(value: object) -> bool:
+    return callable(value) or type(value).__name__ == "module"
+
+
+def _may_be_image(value: object) -> bool:
+    return isinstance(value, bytes) or type(value).__module__.startswith(_IMAGE_MODULES)
+
+
+def _may_be_schema(value: object) -> bool:
+    return isinstance(value, type | dict)
+
+
+def _key_names() -> list[str]:
+    from ..core.provider_types import BUILT_IN
+
+    return [kind.key_variable for kind in BUILT_IN.values() if kind.key_variable]
+
+
+def _policies() -> list[str]:
+    standing = registry_if_standing()
+    return list(standing.state.policies) if standing is not None else list(_POLICIES)
+
+
+def _conversations() -> list[str]:
+    standing = registry_if_standing()
+    return standing.conversations() if standing is not None else []
+
+
+def _model_names() -> list[str]:
+    """Ids as they may be pinned, bare ones first. Before the first request: those that the configuration names."""
+    standing = registry_if_standing()
+    if standing is not None:
+        pairs = [(entry.provider_id, entry.model_id) for entry in standing.state.catalogue.entries]
+    else:
+        pairs = list(_configured())
+    return list(dict.fromkeys([model for _, model in pairs] + [f"{provider}/{model}" for provider, model in pairs]))
+
+
+def _configured() -> Iterator[tuple[str, str]]:
+    # Read and not loaded: looking up keys might make the keyring ask its user to unlock it.
+    from ..config.discovery import find
+    from ..config.names import modern
+
+    document = find(os.environ, Path.cwd()).document
+    for provider in modern(document.value).value["llm_providers"] if document is not None else ():
+        for model in provider.get("models", ()):
+            yield str(provider["id"]), str(model["model_id"])

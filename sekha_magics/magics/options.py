@@ -1,0 +1,183 @@
+"""The options of every magic, in the order help shows them."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+from typing import Any
+
+from .arguments import Option, Table
+
+__all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SUBCOMMANDS", "TABLES", "TASKS", "sekha_help"]
+
+# Kept here and compared with the real list in a test: reading it there would load the core with the extension.
+TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
+FORMATS = ("markdown", "text", "code", "json")
+GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+MODES = ("record", "replay", "auto", "live")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise ValueError("a whole number above 0 is expected")
+    return int(text)
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a whole number is expected") from None
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not isfinite(value) or value < 0:
+        raise ValueError("a number from 0 up is expected")
+    return value
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        value = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value < 0:
+        raise ValueError("an amount in USD is expected, such as 0.05")
+    return value
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, where VALUE is JSON when it can be read as JSON, and else text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ValueError("KEY=VALUE is expected, such as top_p=0.9")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier():
+        raise ValueError("the name of a variable is expected")
+    return text
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("this is empty")
+    return text
+
+
+_WHO = (
+    Option(("-m", "--model"), "this model or an error: MODEL or PROVIDER/MODEL", "MODEL", _filled, source="models"),
+    Option(("--prefer",), "this model where it may answer", "MODEL", _filled, source="models"),
+    Option(("-t", "--task"), "what is asked for", "TASK", choices=TASKS),
+    Option(("-p", "--policy"), "how to choose, such as cheapest", "POLICY", _filled, source="policies"),
+)
+_CONTEXT = (
+    Option(("-s", "--system"), "the system prompt, in quotes when it has blanks", "TEXT"),
+    Option(("-c", "--conversation"), "continue the conversation of this name", "NAME", _filled, source="conversations"),
+    Option(("--new",), "empty the conversation first"),
+    Option(("-i", "--image"), "a variable or a file", "NAME_OR_PATH", _filled, source="images", repeat=True),
+    Option(("--last-error",), "add the last traceback and its cell to the prompt"),
+)
+_SHAPE = (
+    Option(("--temperature",), "0 is the most predictable", "NUMBER", _temperature),
+    Option(("--max-tokens",), "the longest answer, in tokens", "COUNT", _count),
+    Option(("--seed",), "for answers that can be repeated, where the provider can", "INTEGER", _integer),
+    Option(("-P",), "a parameter of the provider's own", "KEY=VALUE", _pair, repeat=True, pairs=True),
+    Option(("--schema",), "a variable: the class or JSON schema the answer must fit", "NAME", _name, source="schemas"),
+)
+_LIMITS = (
+    Option(("--max-cost",), "the most this may cost, in USD", "USD", _usd),
+    Option(("--local-only",), "nothing leaves this machine"),
+)
+_RAW = Option(("--raw",), "leave {{ name }} as written")
+_NO_LOG = Option(("--no-log",), "keep this out of the ledger")
+
+CHAT = Table(
+    ("%%sekha_chat [options]     (the prompt is the rest of the cell)", "%sekha_chat [options] prompt"),
+    "Ask a model. The prompt reaches it as written, except that {{ name }}, {{ name.attribute }} and "
+    '{{ name["key"] }} are filled in from the notebook. The value is the reply.',
+    (
+        *_WHO,
+        *_CONTEXT,
+        *_SHAPE,
+        *_LIMITS,
+        Option(("--dry-run",), "choose and price; send nothing"),
+        Option(("--explain",), "show every candidate beside the answer"),
+        Option(("-o", "--out"), "keep the reply in this variable", "NAME", _name, source="variables"),
+        Option(("-q", "--quiet"), "show nothing"),
+        Option(("-f", "--format"), "how to show the answer", "FORMAT", choices=FORMATS),
+        Option(("--to-cell",), "put the answer's code into a new cell, which is not run"),
+        Option(("--no-stream",), "show the answer when it is whole"),
+        _RAW,
+        _NO_LOG,
+    ),
+    "Put `--` before a prompt that begins like an option. `%config SekhaMagics` lists the defaults that can be set.",
+)
+
+ROUTE = Table(
+    ("%sekha_route [options] [prompt]", "%sekha_route --why [ID]"),
+    "Show which model would answer, and every candidate with its reasons; nothing is sent. The value is the decision.",
+    (Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True), *CHAT.options),
+    "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
+)
+
+COST = Table(
+    ("%sekha_cost [options]",),
+    "What was spent, as a DataFrame: in this session, unless --since or --all says otherwise.",
+    (
+        Option(("--by",), "a row for each", "COLUMN", choices=GROUPS),
+        Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
+        Option(("--all",), "all sessions and all times"),
+    ),
+)
+
+SUBCOMMANDS = {
+    "models": Table(("%sekha models",), "The models on offer, as a DataFrame."),
+    "tasks": Table(("%sekha tasks",), "The tasks some model serves, as a list."),
+    "health": Table(
+        ("%sekha health [--probe]",),
+        "The state of every provider, as a DataFrame.",
+        (Option(("--probe",), "ask each provider whether it is there; spends nothing"),),
+    ),
+    "config": Table(
+        ("%sekha config [show]", "%sekha config check|trust [PATH]", "%sekha config migrate [PATH]"),
+        "Show the configuration in use and where it comes from (never a key), check a file, trust a project's file "
+        "after reading it, or print a file in today's form.",
+        words=("show", "check", "trust", "migrate"),
+    ),
+    "keys": Table(
+        ("%sekha keys [list]", "%sekha keys set NAME", "%sekha keys forget NAME"),
+        "Keys in the operating system's keyring, by the name of their variable, such as OPENAI_API_KEY. `set` asks "
+        "for the key without echo; a key is never written in a cell.",
+        words=("list", "set", "forget"),
+    ),
+    "cassette": Table(
+        ("%sekha cassette PATH [--mode MODE]", "%sekha cassette off", "%sekha cassette"),
+        "Record answers into a file, or replay them from it; without arguments, say what is in use.",
+        (Option(("--mode",), "what to do", "MODE", choices=MODES),),
+        words=("off",),
+    ),
+    "log": Table(
+        ("%sekha log [tail]", "%sekha log path"),
+        "The last decisions as a DataFrame, or where the ledger is.",
+        (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
+        words=("tail", "path"),
+    ),
+    "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
+}
+TABLES = {"sekha_chat": CHAT, "sekha_route": ROUTE, "sekha_cost": COST}
+
+
+def sekha_help() -> str:
+    """What `%sekha --help` prints: each subcommand with its sentence."""
+    lines = ["%sekha SUBCOMMAND", "", "`%sekha SUBCOMMAND --help` says more.", ""]
+    return "\n".join([*lines, *(f"  {name:<10}{table.summary}" for name, table in SUBCOMMANDS.items())]) + "\n"

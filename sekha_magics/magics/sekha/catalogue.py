@@ -1,0 +1,44 @@
+"""`%sekha models`, `%sekha tasks`, `%sekha health`: what is on offer, and in what state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..arguments import Arguments
+from ..standing import registry
+from .words import no_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["health", "models", "tasks"]
+
+
+def models(arguments: Arguments) -> pd.DataFrame:
+    from ..shown import ShownFrame
+
+    no_words(arguments)
+    in_use = registry()
+    return ShownFrame(
+        in_use.models(),
+        caption=f"models, from {in_use.state.loaded.source}",
+        footnotes=("Prices are USD per million tokens.",),
+        empty="no model is configured",
+    )
+
+
+def tasks(arguments: Arguments) -> list[str]:
+    no_words(arguments)
+    return registry().tasks()
+
+
+def health(arguments: Arguments) -> pd.DataFrame:
+    from ..shown import ShownFrame
+
+    no_words(arguments)
+    probe = "probe" in arguments.values
+    return ShownFrame(
+        registry().health(probe=probe),
+        caption="providers, asked just now" if probe else "providers, as seen in this session",
+        empty="no provider is configured",
+    )

@@ -1,0 +1,41 @@
+"""`%sekha log`: the last decisions, and where all of them are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+
+from ..arguments import Arguments
+from ..options import SUBCOMMANDS
+from ..standing import registry
+from .words import one_action
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["log"]
+
+_ROWS = 10
+_TAIL = """SELECT ts, source, outcome, task, provider_id, model_id, calls, input_tokens, output_tokens, cost_usd,
+decision_id FROM costs ORDER BY ts DESC LIMIT {rows}"""
+
+
+def log(arguments: Arguments) -> pd.DataFrame | str:
+    """`tail`, the newest row first, or `path`."""
+    action = one_action(arguments, SUBCOMMANDS["log"].words, "tail")
+    if action.operand:
+        raise UsageError(f"{action.operand!r} is not understood here; -n ROWS says how many rows")
+    ledger = registry().ledger
+    if action.name == "path":
+        return str(ledger.path)
+    from ...display.money import format_usd
+    from ..shown import ShownFrame
+
+    return ShownFrame(
+        ledger.sql(_TAIL.format(rows=int(arguments.values.get("rows", _ROWS)))),
+        caption="the last decisions",
+        footnotes=(f"All of them: reg.ledger.decisions(), .calls(), .costs(); the file is {ledger.path}",),
+        empty="nothing is logged yet",
+        column={"cost_usd": format_usd},
+    )

@@ -1,0 +1,129 @@
+"""Texts kept once, by the SHA-256 of their bytes: a message that a conversation repeats is one row.
+
+A prompt is the list of its messages' hashes, itself kept by hash. Of images and sound only facts are kept (format,
+size, hash), never the bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.types import Audio, Image, Message, Part, Text
+from .sqlite import Database
+
+__all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text"]
+
+_AT_ONCE = 500  # host parameters of one statement; SQLite's own limit was 999 for long
+
+
+class Hashed:
+    """A text or prompt by its hash, with every body that must be kept for it to be read again."""
+
+    __slots__ = ("bodies", "sha256")
+
+    def __init__(self, sha256: str, bodies: Mapping[str, str]) -> None:
+        self.sha256, self.bodies = sha256, bodies
+
+
+def hash_text(text: str) -> Hashed:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Hashed(digest, {digest: text})
+
+
+def hash_prompt(messages: Sequence[Message], clean: Callable[[str], str]) -> Hashed:
+    """The hash of a whole prompt. `clean` goes over every text before it is hashed."""
+    stored = [hash_text(_canonical(_message(message, clean))) for message in messages]
+    prompt = hash_text(_canonical([message.sha256 for message in stored]))
+    bodies: dict[str, str] = {}
+    for hashed in (*stored, prompt):
+        bodies.update(hashed.bodies)
+    return Hashed(prompt.sha256, bodies)
+
+
+class ContentStore:
+    """The texts in the file at `path`. Raises `sqlite3.Error` or `OSError` when the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._database = Database(path, Path(__file__).with_name("content.sql").read_text(encoding="utf-8"))
+
+    def put(self, bodies: Mapping[str, str]) -> None:
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT INTO contents (sha256, body) VALUES (?, ?) ON CONFLICT (sha256) DO NOTHING", bodies.items()
+            )
+
+    def get(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Bodies by hash; what is not kept is not in the answer."""
+        wanted = list(dict.fromkeys(hashes))
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            if connection is None:
+                return found
+            for start in range(0, len(wanted), _AT_ONCE):
+                part = wanted[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(part))
+                found.update(connection.execute(f"SELECT sha256, body FROM contents WHERE sha256 IN ({marks})", part))
+        return found
+
+    def prompts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Prompts as people read them: one message is its text, several each stand under their role.
+
+        `kept` are bodies that did not reach the file yet.
+        """
+        lists = {sha256: json.loads(body) for sha256, body in self._known(hashes, kept).items()}
+        messages = self._known((sha256 for members in lists.values() for sha256 in members), kept)
+        return {sha256: _readable([messages.get(m) for m in members]) for sha256, members in lists.items()}
+
+    def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
+        return self._known(hashes, kept)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _known(self, hashes: Iterable[str], kept: Mapping[str, str] | None) -> dict[str, str]:
+        wanted = list(hashes)
+        return {sha256: kept[sha256] for sha256 in wanted if kept and sha256 in kept} | self.get(wanted)
+
+
+def _canonical(value: Any) -> str:
+    """One form for equal values, since its hash is the identity of a message."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _message(message: Message, clean: Callable[[str], str]) -> dict[str, Any]:
+    return {"role": message.role, "parts": [_part(part, clean) for part in message.parts]}
+
+
+def _part(part: Part, clean: Callable[[str], str]) -> dict[str, Any]:
+    match part:
+        case Text(text):
+            return {"text": clean(text)}
+        case Image(format=format, data=None, url=url):
+            return {"image": {"format": format, "url": clean(url or ""), "sha256": part.sha256}}
+        case Image(format=format, data=data):
+            return {"image": {"format": format, "size": len(data or b""), "sha256": part.sha256}}
+        case Audio(format=format, data=data):
+            return {"audio": {"format": format, "size": len(data), "sha256": part.sha256}}
+
+
+def _readable(bodies: Sequence[str | None]) -> str:
+    messages: list[dict[str, Any]] = [
+        {"role": "?", "parts": []} if body is None else json.loads(body) for body in bodies
+    ]
+    texts = ["".join(_readable_part(part) for part in message["parts"]) for message in messages]
+    if len(messages) == 1:
+        return texts[0]
+    return "\n\n".join(f"{message['role']}: {text}" for message, text in zip(messages, texts, strict=True))
+
+
+def _readable_part(part: Mapping[str, Any]) -> str:
+    if "text" in part:
+        return str(part["text"])
+    ((kind, facts),) = part.items()
+    where = facts["url"] if "url" in facts else f"{facts['size']} bytes, sha256 {facts['sha256'][:12]}"
+    return f"[{kind} {facts['format']}, {where}]"

@@ -1,0 +1,220 @@
+"""The queue's rows into a DuckDB file that is replaced, never changed in place.
+
+Whoever holds the fold lock copies the file, adds the rows by id, checkpoints, syncs, renames the copy over the
+original, and only then deletes the rows from the queue. A death at any point loses nothing and doubles nothing: the
+rows are in the queue until the new file is in place, and a row found in both is dropped by its id. Any program may
+keep the file open read-only, as long as it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import LedgerError
+from .paths import private_directory
+from .queue import Queue
+from .tables import Gathered, Tables, quoted
+
+__all__ = ["STORAGE_VERSION", "Folded", "attach", "fold"]
+
+STORAGE_VERSION = "v1.0.0"
+"""Every DuckDB since 1.0 reads it: one file serves environments with different versions."""
+
+_ROWS_AT_ONCE = 5000
+
+
+class Folded(NamedTuple):
+    """`rows` were taken out of the queue. `waiting` says why others must stay there for now, or is empty."""
+
+    rows: int
+    waiting: str = ""
+
+
+def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
+    """Move what is in `queue` to the file at `path`. `wait` is how long another fold may take, in seconds.
+
+    Raises `LedgerError` when the file at `path` is not one of ours, another program writes it or DuckDB fails,
+    `OSError` and `sqlite3.Error` when the disk refuses. The queue is then as it was.
+    """
+    import duckdb
+    import filelock
+
+    # A link's target is replaced, not the link.
+    target = Path(os.path.realpath(path))
+    private_directory(target.parent)
+    lock = filelock.FileLock(f"{target}.lock", mode=0o600, timeout=wait)
+    try:
+        with lock:
+            _remove_leftovers(target)
+            return _fold(target, queue, tables)
+    except filelock.Timeout:
+        return Folded(0, "another process is folding")
+    except duckdb.Error as error:
+        raise LedgerError(
+            f"{path} cannot be folded: {error}", hint="Nothing is lost: the queue keeps its rows."
+        ) from error
+
+
+def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
+    """Attach the file at `path` read-only. Raises `LedgerError` when it is not one of `tables.room`."""
+    import duckdb
+
+    try:
+        # Named as a type: for a file of SQLite's, say, DuckDB would otherwise go and fetch an extension.
+        connection.execute(f"ATTACH {_text(path)} AS {quoted(name)} (READ_ONLY, TYPE duckdb)")
+        marked = connection.execute(
+            "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND comment = ?", [name, _mark(tables)]
+        ).fetchone()[0]
+    except duckdb.IOException as error:
+        if "Could not set lock" in str(error) or "being used by another process" in str(error):
+            raise LedgerError(
+                f"{path} is open for writing in another program.",
+                hint="Close it there, or open it read-only: nothing is lost, the queue keeps what is new.",
+            ) from error
+        raise _foreign(path, tables) from error
+    except duckdb.Error as error:
+        raise _foreign(path, tables) from error
+    if not marked:
+        raise _foreign(path, tables)
+
+
+def _fold(target: Path, queue: Queue, tables: Tables) -> Folded:
+    rows, last = 0, 0
+    while batch := queue.read(after=last, limit=_ROWS_AT_ONCE):
+        last = batch[-1].seq
+        gathered = tables.gather(batch)
+        if not gathered.taken:
+            continue
+        if not _replace(target, gathered):
+            return Folded(rows, "another program holds the file open")
+        queue.delete(gathered.taken)
+        rows += len(gathered.taken)
+    return Folded(rows)
+
+
+def _replace(target: Path, gathered: Gathered) -> bool:
+    """Put a file with the rows added in place of `target`, durably. False where the system refuses the rename."""
+    tables = gathered.tables
+    with _workplace(target) as folder:
+        copy = folder / "copy.duckdb"
+        if target.exists():
+            _copy(target, copy, tables)
+        with _writable(copy, tables) as connection:
+            for table, key in tables.keys.items():
+                if gathered.load(connection, table, "incoming"):
+                    connection.execute(_insert(table, key))
+        _sync(copy)
+        try:
+            copy.replace(target)
+        except PermissionError:
+            # Windows, while somebody holds the file open.
+            return False
+        _sync_directory(target.parent)
+    return True
+
+
+def _copy(target: Path, copy: Path, tables: Tables) -> None:
+    import duckdb
+
+    if target.with_name(target.name + ".wal").exists():
+        raise LedgerError(
+            f"{target} has changes of another program beside it, in {target.name}.wal.",
+            hint="Open it once with DuckDB, run CHECKPOINT, close it.",
+        )
+    with duckdb.connect(":memory:") as holder:
+        # Held while it is copied: whoever could write to it in the meantime is refused.
+        attach(holder, target, "original", tables)
+        shutil.copyfile(target, copy)
+
+
+@contextmanager
+def _writable(copy: Path, tables: Tables) -> Iterator[Any]:
+    """A connection to the copy, tables made, in one transaction; the file is whole when the block has ended."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        # Spilled rows belong beside the copy, not in whatever folder the notebook runs in.
+        connection.execute(f"SET temp_directory = {_text(copy.parent / 'spill')}")
+        connection.execute("SET TimeZone = 'UTC'")
+        version = "" if copy.exists() else f", STORAGE_VERSION '{STORAGE_VERSION}'"
+        connection.execute(f"ATTACH {_text(copy)} AS folded (TYPE duckdb{version})")
+        connection.execute("USE folded")
+        connection.execute("BEGIN")
+        connection.execute(tables.schema)
+        for table in tables.keys:
+            connection.execute(f"COMMENT ON TABLE folded.{quoted(table)} IS {_literal(_mark(tables))}")
+        if tables.views:
+            connection.execute(tables.views)
+        yield connection
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT folded")
+        connection.execute("USE memory")
+        connection.execute("DETACH folded")
+
+
+def _insert(table: str, key: tuple[str, ...]) -> str:
+    same = " AND ".join(f"t.{quoted(column)} = i.{quoted(column)}" for column in key)
+    return (
+        f"INSERT INTO folded.{quoted(table)} BY NAME SELECT * FROM incoming AS i"
+        f" WHERE NOT EXISTS (SELECT 1 FROM folded.{quoted(table)} AS t WHERE {same})"
+    )
+
+
+@contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """A folder beside `target`, on the same file system and mode 0700: nobody sees the copy before it has its mode."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{target.name}.fold-", dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what folds that were killed left behind; nobody else folds now."""
+    for leftover in target.parent.glob(f"{target.name}.fold-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    path.chmod(0o600)
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    if os.name == "nt":  # has no such thing, nor needs it
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mark(tables: Tables) -> str:
+    return f"sekha {tables.room} 1"
+
+
+def _foreign(path: Path, tables: Tables) -> LedgerError:
+    return LedgerError(
+        f"{path} is not a {tables.room} of this package, or it is damaged.",
+        hint="Move the file away, or name another path. What is not folded yet is safe in the queue beside it.",
+    )
+
+
+def _text(path: Path) -> str:
+    return _literal(str(path))
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

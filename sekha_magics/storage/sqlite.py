@@ -1,0 +1,179 @@
+"""One SQLite file that any number of processes and threads write, and that a fork cannot harm.
+
+A commit survives `kill -9`: with WAL and `synchronous=NORMAL` it is in the operating system's page cache, which does
+not die with a process. Only a power cut can take the newest commits, and even that leaves the file sound; `FULL` would
+pay for that case with a sync to the disk per commit.
+
+SQLite keeps its locks per process, so a connection that crosses a fork makes the child believe in locks it does not
+hold, and the last process to leave then deletes a log the child still writes. Hence: before a fork every connection is
+closed, and afterwards each side opens its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .paths import private_directory, private_file
+
+__all__ = ["BUSY_SECONDS", "Database"]
+
+BUSY_SECONDS = 5.0
+"""How long a writer waits for the others before it gives up; a commit takes a tenth of a millisecond."""
+
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+class Database:
+    """The file at `path`, with the tables `schema` makes. One connection per process, made at first use.
+
+    Raises `sqlite3.Error` or `OSError` when the file cannot be used; the next use tries again.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self.path = path
+        self._schema = schema
+        # Protects the connection: from use by two threads, and from a fork in the middle of a statement.
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._generation = 0
+        _open.add(self)
+
+    @property
+    def generation(self) -> int:
+        """Grows when the file is found to be another one than before (deleted by somebody, and made anew)."""
+        return self._generation
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is committed when the block ends, none of it when the block raises."""
+        with self._lock:
+            connection = self._connect()
+            # IMMEDIATE, because a transaction that turns from reading to writing is refused without waiting.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # A full disk ends the transaction on SQLite's side already.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection to read from, or None where there is no file yet: reading makes none.
+
+        A file this user may read but not write is read without a lock.
+        """
+        with self._lock:
+            if not self.path.exists():
+                yield None
+                return
+            try:
+                connection = self._connect()
+            except (sqlite3.OperationalError, OSError):
+                # Nobody writes on a read-only disk, or else the -wal and -shm files of those who do are there.
+                stray = self._open_read_only()
+            else:
+                yield connection
+                return
+            try:
+                yield stray
+            finally:
+                stray.close()
+
+    def close(self) -> None:
+        """Let go of the file. The next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self._identity == _identity(self.path):
+                return self._connection
+            # Written into a deleted file, rows would be gone without an error. Counted here, for a new file may get the
+            # number of the old one.
+            self.close()
+            self._identity = None
+            self._generation += 1
+        private_directory(self.path.parent)
+        private_file(self.path)
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        identity = _identity(self.path)
+        if self._identity is not None and identity != self._identity:
+            self._generation += 1
+        self._connection, self._identity = connection, identity
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Several processes that make the file at once can be told "locked" here without any wait of SQLite's own.
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.executescript(self._schema)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        address = self.path.absolute().as_uri()
+        wal = self.path.with_name(self.path.name + "-wal")
+        mode = "?mode=ro" if wal.exists() else "?immutable=1"
+        return sqlite3.connect(address + mode, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+# One fork at a time; `_held` is filled before it and emptied after it by the thread that forks.
+_forking = threading.Lock()
+_held: list[Database] = []
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    for database in list(_open):
+        database._lock.acquire()
+        _held.append(database)
+        database.close()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop()._lock.release()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
