@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ from .core.types import (
     Text,
     Usage,
 )
-from .errors import AllProvidersFailed, NoEligibleModel, ProviderError, StreamInterrupted
+from .errors import AllProvidersFailed, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
 from .loop import Emit
 from .state import State
 
@@ -102,7 +103,11 @@ class Engine:
         decision = self.decide(ask)
         reply = await self._answered(ask, decision, emit)
         if self.cassette and rendered:
-            self.cassette.record(rendered, replay.recording_of(reply), decision.snapshot.catalogue)
+            try:
+                self.cassette.record(rendered, replay.recording_of(reply), decision.snapshot.catalogue)
+            except ConfigError as error:
+                # The answer is there and may have cost money: it is given, and said to be missing in the file.
+                return replace(reply, notes=(*reply.notes, f"not recorded: {error.message}"))
         return reply
 
     async def _answered(self, ask: Ask, decision: Decision, emit: Emit) -> Reply:
@@ -150,8 +155,11 @@ class Engine:
         decision = self.decide(ask)
         embedding = await self._embedded(ask, decision)
         if self.cassette and rendered:
-            recorded = replay.recording_of_embedding(embedding)
-            self.cassette.record(rendered, recorded, decision.snapshot.catalogue)
+            try:
+                recorded = replay.recording_of_embedding(embedding)
+                self.cassette.record(rendered, recorded, decision.snapshot.catalogue)
+            except ConfigError as error:
+                warnings.warn(f"The vectors were not recorded: {error.message}", stacklevel=2)
         return embedding
 
     async def _embedded(self, ask: EmbedAsk, decision: Decision) -> Embedding:

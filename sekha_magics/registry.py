@@ -51,7 +51,9 @@ class Registry:
     def __init__(self, loaded: Loaded, *, cassette: Cassette | None = None, keys: KeyStore | None = None) -> None:
         self.keys = keys or KeyStore(environ=os.environ)
         self.session_id = uuid.uuid4().hex
-        self.redact = Redactor(loaded.keys.values())
+        # One for the process: a key of one registry is no text for the ledger of another.
+        self.redact = _known_keys
+        self.redact.learn(loaded.keys.values())
         self._lock = threading.RLock()
         self._pid = os.getpid()
         renew_in_child(self)
@@ -84,26 +86,27 @@ class Registry:
 
     @classmethod
     def discover(cls) -> Registry:
-        """From the first configuration found, or from a cassette that is to be replayed."""
-        found = from_environment(os.environ)
-        if found is None or found[1] == "live":
-            return cls._load(lambda keys: configuration.load(None, **_surroundings(keys)))
-        if found[1] == "replay":
-            return cls.replaying(found[0])
-        registry = cls._load(lambda keys: configuration.load(None, **_surroundings(keys)))
-        registry.use_cassette(*found)
-        return registry
+        """From the first configuration found, or from nothing but the environment."""
+        return cls._load(lambda keys: configuration.load(None, **_surroundings(keys)))
 
     @classmethod
     def replaying(cls, path: str | os.PathLike[str]) -> Registry:
         """From a cassette alone: no key, configuration or network is used."""
-        cassette = Cassette.open(path, "replay")
-        return cls(configuration.from_mapping({"llm_providers": []}, **_surroundings(KeyStore({}))), cassette=cassette)
+        return cls._playing(Cassette.open(path, "replay"))
+
+    @classmethod
+    def _playing(cls, cassette: Cassette) -> Registry:
+        nothing = configuration.from_mapping({"llm_providers": []}, **_surroundings(KeyStore({})))
+        return cls(nothing, cassette=cassette)
 
     @classmethod
     def _load(cls, load: Callable[[KeyStore], Loaded]) -> Registry:
+        """With what SEKHA_CASSETTE asks for; a replay takes the place of every configuration."""
+        cassette = _cassettes.of_environment()
+        if cassette is not None and cassette.mode == "replay":
+            return cls._playing(cassette)
         keys = KeyStore(environ=os.environ)
-        return cls(load(keys), keys=keys)
+        return cls(load(keys), keys=keys, cassette=cassette)
 
     # --- asking ---
 
@@ -400,6 +403,25 @@ def _surroundings(keys: KeyStore) -> dict[str, Any]:
     return {"environ": os.environ, "cwd": Path.cwd(), "provider_types": provider_types(), "keys": keys}
 
 
+class _Cassettes:
+    """The cassette the environment names: one for all registries of a process, so that none begins it anew."""
+
+    def __init__(self) -> None:
+        self._opened: tuple[tuple[Path, str], Cassette] | None = None
+        self._lock = threading.Lock()
+
+    def of_environment(self) -> Cassette | None:
+        named = from_environment(os.environ)
+        if named is None or named[1] == "live":
+            return None
+        with self._lock:
+            if self._opened is None or self._opened[0] != named:
+                self._opened = (named, Cassette.open(*named, redact=_known_keys))
+            return self._opened[1]
+
+
+_known_keys = Redactor()
+_cassettes = _Cassettes()
 _registry: Registry | None = None
 _registry_lock = threading.Lock()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -70,9 +69,7 @@ def decision_row(event: Event, clean: Clean) -> Row:
         "arm": origin.arm,
         "snapshot_id": decision.snapshot.snapshot_id,
     }
-    kept = _cleaned_row(row, clean)
-    kept["request"] = json.dumps(_cleaned_row(_request_json(request), clean))
-    return kept
+    return _cleaned_row(row, clean) | {"request": json.dumps(_cleaned(_request_json(request), clean))}
 
 
 def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
@@ -135,7 +132,7 @@ def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean) -> dict[str, Callab
             "ts": ts,
             "kind": kind,
             "catalogue_id": catalogue.catalogue_id,
-            "content": json.dumps(_cleaned_row(content, clean)),
+            "content": json.dumps(_cleaned(content, clean)),
         }
 
     return {
@@ -159,7 +156,8 @@ def request_from_json(text: str) -> Request:
 
 
 def _request_json(request: Request) -> Row:
-    return asdict(request) | {"max_cost": None if request.max_cost is None else str(request.max_cost)}
+    fields = {name: getattr(request, name) for name in Request.__dataclass_fields__}
+    return fields | {"max_cost": None if request.max_cost is None else str(request.max_cost)}
 
 
 def _is_chosen(candidate: Candidate, decision: Decision) -> bool:
@@ -173,8 +171,9 @@ def _usd(value: Decimal | None) -> str | None:
     return format(settle(value), "f")
 
 
-def _cleaned_row(row: Mapping[str, Any], clean: Clean) -> Row:
-    return {clean(name): _cleaned(value, clean) for name, value in row.items()}
+def _cleaned_row(row: Row, clean: Clean) -> Row:
+    """A flat row, whose names are ours."""
+    return {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _cleaned(value: Any, clean: Clean) -> Any:
@@ -182,7 +181,7 @@ def _cleaned(value: Any, clean: Clean) -> Any:
         case str():
             return clean(value)
         case Mapping():
-            return _cleaned_row(value, clean)
+            return {clean(name): _cleaned(inner, clean) for name, inner in value.items()}
         case list() | tuple():
             return [_cleaned(v, clean) for v in value]
         case _:

@@ -6,10 +6,10 @@ What the disk refuses stays in memory, in order, and goes with the next event; i
 from __future__ import annotations
 
 import atexit
+import hashlib
 import logging
 import sqlite3
 import threading
-import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -177,6 +177,8 @@ class Writer:
         self._write()
         try:
             folded = fold(self._path, self._queue, self._tables, wait=_BACKGROUND_WAIT)
+            self._queue.tidy()
+            self._contents.tidy()
         except (LedgerError, sqlite3.Error, OSError, RuntimeError) as error:
             # RuntimeError: an interpreter that is ending may refuse an import.
             self._warn("fold", f"The ledger's queue cannot be folded into {self._path}, and keeps its rows: {error}")
@@ -233,4 +235,6 @@ class Writer:
 
 
 def _new_row(kind: str, content: Mapping[str, Columns]) -> NewRow:
-    return NewRow(uuid.uuid4().hex, kind, payload_of(content))
+    payload = payload_of(content)
+    # By its content: the same event again is the same row, and the system's random numbers can be slow.
+    return NewRow(hashlib.sha256(payload.encode()).hexdigest(), kind, payload)

@@ -82,6 +82,10 @@ class ContentStore:
     def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         return self._known(hashes, kept)
 
+    def tidy(self) -> None:
+        """Do now, where nobody waits, what SQLite would do inside some later commit."""
+        self._database.checkpoint()
+
     def close(self) -> None:
         self._database.close()
 

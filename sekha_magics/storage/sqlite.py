@@ -27,6 +27,10 @@ __all__ = ["BUSY_SECONDS", "Database"]
 BUSY_SECONDS = 5.0
 """How long a writer waits for the others before it gives up; a commit takes a tenth of a millisecond."""
 
+_LOG_PAGES = 8000
+"""A commit that finds the log longer than this (32 MB) moves it to the file and syncs, which takes milliseconds; the
+thread that folds does so before."""
+
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
@@ -90,6 +94,12 @@ class Database:
             finally:
                 stray.close()
 
+    def checkpoint(self) -> None:
+        """Move what is committed from the log to the file, as far as no reader of another process is in the way."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
         with self._lock:
@@ -129,6 +139,7 @@ class Database:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
                 connection.executescript(self._schema)
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > deadline:

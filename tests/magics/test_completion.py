@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +145,3 @@ def test_tab_never_raises(shell: InteractiveShell, text: str, before: str) -> No
     result = match(context)
     assert lines[-1].endswith(result["matched_fragment"])
 
-
-def test_tab_imports_no_registry_and_nothing_that_speaks_to_providers(shell: InteractiveShell) -> None:
-    assert "litellm" not in sys.modules or ours(shell, "%sekha_chat -m |") == []

@@ -44,7 +44,7 @@ STARTUP_SECONDS = 60
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 # Every output stands in the page, also when there are many or it is out of sight.
-TRACKER_SETTINGS = {"maxNumberOutputs": 0, "windowingMode": "none"}
+TRACKER_SETTINGS = {"maxNumberOutputs": 10_000, "windowingMode": "none"}
 
 
 @dataclass

@@ -16,8 +16,8 @@ REPOSITORY = Path(__file__).parents[2]
 SETUP = f"""
 import sys; sys.path.insert(0, {str(REPOSITORY)!r})
 from IPython.display import HTML, display
-from ..display.hostile import TEXTS
-from ..display.samples import reply, decision
+from tests.display.hostile import TEXTS
+from tests.display.samples import reply, decision
 from sekha_magics.display.formatters import register
 from sekha_magics.display.reply import mimebundle
 from sekha_magics.display.stream import StreamView, publish_to_cell
