@@ -195,7 +195,7 @@ def resolve_keys(config: Config, provider_types: Mapping[str, ProviderType], key
         expanded = expand(text, lambda name: found.reveal() if (found := keys.get(name)) else None)
         if expanded.unset:
             names = " and ".join(expanded.unset)
-            out.missing[provider.id] = f"{names} is not set, neither in the environment nor in the keyring"
+            out.missing[provider.id] = f"{names} {'is' if len(expanded.unset) == 1 else 'are'} not set"
         elif value := expanded.text.strip():
             out.keys[provider.id] = Secret(value)
             out.sources[provider.id] = _source(text, expanded.values, keys)

@@ -85,8 +85,7 @@ _Judged = tuple[Entry, tuple[Reason, ...], Decimal | None, Decimal | None, int]
 def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     """Each entry, the reasons against it, its expected and high cost, and the answer to make room for (tokens).
 
-    A model that does not serve the task has no cost for it, unless a limit has to be held against everybody. The two
-    checks that every request needs stand in the loop, which runs a thousand times in a large catalogue.
+    The two checks that every request needs stand in the loop, which runs a thousand times in a large catalogue.
     """
     request, checks = need.request, _checks(need, snapshot)
     task, check_task, limited = need.task, need.check_task, need.max_cost is not None
@@ -96,19 +95,16 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     for entry, against, fitting, rates in snapshot.catalogue.prepared:
         output = (max_tokens or fitting) if chats else 0
         reasons = against
-        serves = not check_task or task in entry.tasks
-        if not serves:
+        if check_task and task not in entry.tasks:
             reasons = (_wrong_task(entry.tasks), *reasons)
         window = entry.context_window
         if window is not None and (least > window or (chats and expected + output > window)):
             reasons = (*reasons, _too_long(expected, output, least, window))
-        usd = high = None
-        if serves or limited:
-            if rates is not None:
-                usd = EXACT.fma(rates[0], expected, EXACT.multiply(rates[1], output))
-            else:
-                usd = estimate(entry.price, expected, output)
-            high = estimate(entry.price, tokens.high, output) if limited else usd
+        if rates is not None:
+            usd = EXACT.fma(rates[0], expected, EXACT.multiply(rates[1], output))
+        else:
+            usd = estimate(entry.price, expected, output)
+        high = estimate(entry.price, tokens.high, output) if limited else usd
         if checks:
             reasons = (*reasons, *[r for check in checks if (r := check(entry, high)) is not None])
         judged.append((entry, reasons, usd, high, output))

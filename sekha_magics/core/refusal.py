@@ -22,12 +22,14 @@ def refusal(decision: Decision) -> NoEligibleModel:
     if not candidates:
         return NoEligibleModel("No model is configured.", decision=decision, hint=NO_MODELS_HINT)
     # Those nearest to being eligible first: one reason to mend is what a reader looks for.
-    nearest = sorted(candidates, key=lambda c: (len(c.reasons), c.priority))
-    lines = [f"  {c.name}: {_because(c)}" for c in nearest[:_SHOWN]]
-    if len(nearest) > _SHOWN:
-        rest = Counter(str(reason) for c in nearest[_SHOWN:] for reason in c.reasons)
+    nearest = sorted(candidates, key=lambda c: ("not_pinned" in c.reasons, len(c.reasons), c.priority))
+    meant = [c for c in nearest if "not_pinned" not in c.reasons] or nearest
+    shown = meant[:_SHOWN]
+    lines = [f"  {c.name}: {_because(c)}" for c in shown]
+    if hidden := nearest[len(shown) :]:
+        rest = Counter(str(reason) for c in hidden for reason in c.reasons)
         counts = ", ".join(f"{reason} {count}" for reason, count in rest.most_common())
-        lines.append(f"  and {len(nearest) - _SHOWN} more ({counts})")
+        lines.append(f"  and {len(hidden)} more ({counts})")
     pinned = decision.request.model
     asked = f"{pinned} for {decision.task}" if pinned and decision.request.task else pinned or decision.task
     message = f"No model may answer this request ({asked}):\n" + "\n".join(lines)

@@ -91,7 +91,7 @@ def highlight(code: str, language: str) -> str:
 
 def code_block(code: str, language: str = "") -> str:
     """`code` as a block of its own, scrolling sideways rather than breaking lines."""
-    return f'<pre style="overflow-x:auto"><code>{highlight(code, language)}</code></pre>\n'
+    return f'<pre style="margin:0.5em 0 1em;overflow-x:auto"><code>{highlight(code, language)}</code></pre>\n'
 
 
 @cache

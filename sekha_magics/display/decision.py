@@ -9,6 +9,8 @@ from .tables import Table
 from .text import one_line, to_html_text
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from ..core.types import Candidate, Decision
 
 __all__ = ["candidates_table", "decision_metadata", "decision_mimebundle"]
@@ -62,14 +64,20 @@ def _row(candidate: Candidate) -> tuple[object, ...]:
         candidate.model_id,
         candidate.provider_id,
         candidate.priority,
-        format_usd(candidate.estimated_cost),
+        _estimate(candidate.estimated_cost),
         "; ".join(f"{code}: {code.detail}" if code.detail else str(code) for code in candidate.reasons),
     )
 
 
 def _circumstances(decision: Decision) -> str:
-    estimate = "unpriced" if decision.estimated_cost is None else f"about {format_usd(decision.estimated_cost)}"
-    return one_line(f"{decision.task}, policy {decision.policy}, {estimate}")
+    estimate = _estimate(decision.estimated_cost)
+    about = "about " if decision.estimated_cost else ""
+    return one_line(f"{decision.task}, policy {decision.policy}, {about}{estimate}")
+
+
+def _estimate(usd: Decimal | None) -> str:
+    # Of a model, zero is a price: it is free. An unknown price is None.
+    return format_usd(usd, "free" if usd == 0 else None)
 
 
 def _sentence(decision: Decision) -> str:

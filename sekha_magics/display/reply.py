@@ -47,7 +47,7 @@ def mimebundle(
     html += f'<p style="{QUIET}">{"<br>".join(to_html_text(line) for line in under)}</p>\n'
     plain = "\n".join([plain.rstrip(), "", *under])
     if explain:
-        table = candidates_table(reply.decision, f"{reply.decision.reason} ({reply.decision.policy})")
+        table = candidates_table(reply.decision, f"{reply.decision.reason} (policy {reply.decision.policy})")
         plain += f"\n\n{table.to_plain()}"
         html += table.to_html()
     data = {"text/plain": plain, "text/html": f"<div>{html}</div>\n", MIME_TYPE: _facts(reply)}

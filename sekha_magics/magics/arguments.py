@@ -116,6 +116,25 @@ class Table(NamedTuple):
             else:
                 values[option.name] = value
 
+    def parse_anywhere(self, text: str) -> Arguments:
+        """Read options also behind and between words, of which `rest` then consists. Raises as `parse` does."""
+        values: dict[str, Any] = {}
+        words: list[str] = []
+        while True:
+            values_here, rest, wants_help = self.parse(text)
+            if wants_help:
+                return Arguments({}, "", help=True)
+            for name in values_here:
+                if name in values:
+                    raise UsageError(f"--{name} is given twice")
+            values |= values_here
+            rest = rest.lstrip()
+            word = _QUOTED.match(rest) or _WORD.match(rest)
+            if word is None:
+                return Arguments(values, " ".join(words))
+            words.append(word.group())
+            text = rest[word.end() :]
+
     def place(self, text: str) -> Place:
         """Where the end of `text` is, as far as one can tell of a line that is still being written."""
         flags = self.flags

@@ -66,6 +66,9 @@ class SekhaMatcher:
     def _behind(self, table: Table, text: str) -> tuple[str, list[str]]:
         place = table.place(text)
         fragment = place.fragment
+        if place.kind == "rest" and table.words and (behind := re.match(r"\S+\s+(-.*)", fragment, re.DOTALL)):
+            # A subcommand takes options behind its words too.
+            return self._behind(table, behind[1])
         if place.kind == "flag" or (place.kind == "rest" and not fragment and not table.words):
             return fragment, _beginning(fragment, table.flags)
         if place.option is not None:

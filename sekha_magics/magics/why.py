@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..core.catalogue import Snapshot
-    from ..core.types import Candidate, Decision, Reason, Request
+    from ..core.types import Candidate, Decision, Request
     from ..ledger.store import Logged
     from ..registry import Registry
     from .arguments import Arguments
 
 __all__ = ["why"]
-
-_Reasons = Mapping[tuple[str, str], "tuple[Reason, ...]"]
 
 
 def why(shell: InteractiveShell, arguments: Arguments) -> Decision:
@@ -52,7 +50,8 @@ def _decision(in_use: Registry, logged: Logged) -> Decision:
 
     row = logged.decision
     snapshot = in_use.ledger.snapshot(row["snapshot_id"])
-    sentences = _reasons_again(in_use, logged.request, snapshot, row["policy"])
+    as_logged = tuple(_candidate(each) for each in logged.candidates.to_dict("records"))
+    again = _candidates_again(in_use, logged.request, snapshot, row["policy"])
     return Decision(
         decision_id=row["decision_id"],
         request=logged.request,
@@ -64,34 +63,36 @@ def _decision(in_use: Registry, logged: Logged) -> Decision:
         model_id=row["model_id"] or "",
         estimated_cost=row["est_cost_usd"],
         reason=row["reason"] or "",
-        candidates=tuple(_candidate(each, sentences) for each in logged.candidates.to_dict("records")),
+        candidates=again if list(map(_outline, again)) == list(map(_outline, as_logged)) else as_logged,
     )
 
 
-def _reasons_again(in_use: Registry, request: Request, snapshot: Snapshot, policy: str) -> _Reasons:
+def _candidates_again(in_use: Registry, request: Request, snapshot: Snapshot, policy: str) -> tuple[Candidate, ...]:
     from ..core.decide import decide
     from ..errors import NoEligibleModel
 
     known = in_use.state.policies.get(policy)
     if known is None:
-        return {}
+        return ()
     try:
-        candidates = decide(request, snapshot, known, decision_id="").candidates
+        return decide(request, snapshot, known, decision_id="").candidates
     except NoEligibleModel as refused:
-        candidates = refused.candidates
-    return {(c.provider_id, c.model_id): c.reasons for c in candidates}
+        return refused.candidates
 
 
-def _candidate(row: Mapping[Any, Any], sentences: _Reasons) -> Candidate:
+def _outline(candidate: Candidate) -> tuple[object, ...]:
+    """What the ledger keeps of a candidate."""
+    return candidate[:7]
+
+
+def _candidate(row: Mapping[Any, Any]) -> Candidate:
     from ..core.types import Candidate, Reason
 
-    codes = tuple(row["reasons"])
-    again = sentences.get((row["provider_id"], row["model_id"]), ())
     return Candidate(
         provider_id=row["provider_id"],
         model_id=row["model_id"],
         eligible=bool(row["eligible"]),
-        reasons=again if tuple(map(str, again)) == codes else tuple(map(Reason, codes)),
+        reasons=tuple(map(Reason, row["reasons"])),
         estimated_cost=row["est_cost_usd"],
         rank=_whole(row["rank"]),
         priority=int(row["priority"]),

@@ -46,7 +46,8 @@ class Reading:
         if usage := getattr(chunk, "usage", None):
             # Anthropic tells the input at the start and the output at the end.
             self.usage = _greater(self.usage, usage_of(usage))
-            self.cost = money(_get(usage, "cost")) or self.cost
+            cost = money(_get(usage, "cost"))
+            self.cost = self.cost if cost is None else cost
 
     def correct(self, stream: Any) -> None:
         """Where only LiteLLM's own stream was seen: take back what it made up."""

@@ -53,7 +53,7 @@ def test_the_effective_configuration_says_where_each_key_comes_from(full: Any) -
         "api_token": "***", "headers": {"Authorization": "***", "X-Mine": "${SECRET}"}, "list": ["***", "plain"],
     }  # fmt: skip
     missing = show(loaded(one_provider(type="openai", api_key="${NOPE}")))["llm_providers"][0]["api_key"]
-    assert missing == "(NOPE is not set, neither in the environment nor in the keyring)"
+    assert missing == "(NOPE is not set)"
     assert show(loaded(one_provider()))["llm_providers"][0]["api_key"] is None
 
 

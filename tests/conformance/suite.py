@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Stage:
-    """`build` makes a fresh provider that works. `refusing` makes one whose every chat fails, where there is such a way.
+    """`build` makes a fresh provider that works; `refusing` one whose every chat fails, where there is such a way.
 
     `says` gives the answer to a prompt, where that is known. `key` is a key that must never be shown.
     """
@@ -113,15 +114,18 @@ class ProviderConformance:
 
         assert isinstance(_run(stage.build(), leave)[-1], Finish)
 
-    def test_a_cancelled_answer_ends_as_cancelled(self, stage: Stage) -> None:
-        async def cancel(provider: Provider) -> None:
-            task = asyncio.create_task(_items(provider, _call(stage, "hello")))
-            await asyncio.sleep(0)
+    @pytest.mark.parametrize("steps", [0, 1, 3, 30])
+    def test_a_cancelled_answer_ends_so_or_was_whole_and_the_next_one_is(self, stage: Stage, steps: int) -> None:
+        async def cancel(provider: Provider) -> list[str | Finish]:
+            task = asyncio.create_task(_items(provider, _call(stage, "one\ntwo\nthree\n" * 20)))
+            for _ in range(steps):
+                await asyncio.sleep(0.001)
             task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            with suppress(asyncio.CancelledError):
+                assert isinstance((await task)[-1], Finish)
+            return await _items(provider, _call(stage, "hello"))
 
-        _run(stage.build(), cancel)
+        assert isinstance(_run(stage.build(), cancel)[-1], Finish)
 
     def test_it_fails_with_a_provider_error_that_shows_no_key(self, stage: Stage) -> None:
         if stage.refusing is None:

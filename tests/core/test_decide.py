@@ -78,7 +78,7 @@ def test_the_chosen_is_eligible_every_other_is_ranked_or_has_a_reason_and_all_ar
         candidates = error.candidates
         assert not any(c.eligible for c in candidates)
         for candidate in candidates:
-            assert candidate.name in str(error) or len(candidates) > 20
+            assert candidate.name in str(error) or "not_pinned" in candidate.reasons
     assert [c.name for c in candidates] == [f"{e.provider_id}/{e.model_id}" for e in snapshot.catalogue.entries]
     for candidate in candidates:
         assert candidate.eligible == (not candidate.reasons) == (candidate.rank is not None)
@@ -256,6 +256,15 @@ def test_a_refusal_lists_the_nearest_first_and_says_what_to_change():
     text = str(raised.value)
     assert text.index("near/m") < text.index("far/m")
     assert "no_key (set KEY)" in text
+    assert "%sekha keys" in raised.value.hint
+
+
+def test_a_refusal_of_a_pinned_model_speaks_of_that_model():
+    with pytest.raises(NoEligibleModel) as raised:
+        choose(Request(model="n"), entry("a/m"), entry("b/n", missing_key="set KEY"), entry("c/o", enabled=False))
+    assert "a/m" not in str(raised.value)
+    assert "b/n: no_key (set KEY)" in str(raised.value)
+    assert "and 2 more (not_pinned 2, disabled 1)" in str(raised.value)
     assert "%sekha keys" in raised.value.hint
 
 

@@ -27,7 +27,7 @@ ATTRIBUTES = {
 }
 STYLE = re.compile(
     r"(?:(?:color:#[0-9a-f]{6}|font-(?:style|weight):(?:italic|bold)|text-align:(?:left|right|center)|opacity:[0-9.]+"
-    r"|font-size:[0-9]+%|overflow-x:auto|white-space:pre-wrap|overflow-wrap:anywhere)(?:;|$))+"
+    r"|font-size:[0-9]+%|overflow-x:auto|white-space:pre-wrap|overflow-wrap:anywhere|margin:0.5em 0 1em)(?:;|$))+"
 )
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 

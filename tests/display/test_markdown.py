@@ -144,7 +144,8 @@ def test_code_keeps_every_character_and_gains_colour() -> None:
 @pytest.mark.parametrize("language", ["", "nonsense", "text", '"onclick="x'])
 def test_code_in_an_unknown_language_is_shown_plain(language: str) -> None:
     html = to_html(f"```{language}\nx = 1\n```")
-    assert html == '<pre style="overflow-x:auto"><code>x = 1\n</code></pre>\n'
+    assert "<code>x = 1\n</code>" in html
+    assert "color:" not in html
 
 
 def test_very_long_code_is_shown_plain() -> None:

@@ -188,18 +188,23 @@ def test_an_unknown_format_is_refused_by_name() -> None:
 def test_a_decision_reads_well_in_a_terminal() -> None:
     data, metadata = decision_mimebundle(decision())
     assert data["text/plain"].splitlines() == [
-        "smollm2-135m-instruct at local (chat_small, policy priority, about $0)",
+        "smollm2-135m-instruct at local (chat_small, policy priority, free)",
         "priority 1; cheapest of 1 eligible at that priority",
         "",
         "  rank  model                  provider    priority  estimated cost  why not",
         "  ────  ─────────────────────  ──────────  ────────  ──────────────  " + "─" * 44,
-        "*    1  smollm2-135m-instruct  local              1              $0",
+        "*    1  smollm2-135m-instruct  local              1            free",
         "     2  anthropic/claude       openrouter         5         $0.0123",
         "        gpt-4o                 openai             9        unpriced"
         "  no_key: OPENAI_API_KEY is not set; no_vision",
     ]
     assert metadata["sekha"]["decision_id"] == "d-1"
     assert "d-1" not in json.dumps(data)
+
+
+def test_an_estimate_says_that_it_is_about_right() -> None:
+    priced = decision(estimated_cost=Decimal("0.0123"))
+    assert "(chat_small, policy priority, about $0.0123)" in decision_mimebundle(priced)[0]["text/plain"]
 
 
 def test_a_refused_decision_says_that_no_model_may_answer() -> None:

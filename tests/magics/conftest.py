@@ -19,7 +19,9 @@ from .parrot import make_registry
 def bare_shell() -> Iterator[InteractiveShell]:
     """A shell of its own for each test, without the extension."""
     InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}}))
+    shell = InteractiveShell.instance(
+        config=Config({"HistoryManager": {"enabled": False}, "InteractiveShell": {"colors": "nocolor"}})
+    )
     yield shell
     InteractiveShell.clear_instance()
 

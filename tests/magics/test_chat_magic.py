@@ -39,7 +39,8 @@ def test_a_prompt_full_of_traps_reaches_the_model_byte_for_byte(run: Run) -> Non
 
 
 @pytest.mark.parametrize(
-    "prompt", ["why is the sky blue?", 'it\'s {"a": 1} $5 {x} 50%?', "ends with a backslash \\", "ends with ;", "# no comment"]
+    "prompt",
+    ["why is the sky blue?", 'it\'s {"a": 1} $5 {x} 50%?', "ends with a backslash \\", "ends with ;", "# no comment"],
 )
 def test_the_prompt_of_a_line_reaches_the_model_byte_for_byte(run: Run, prompt: str) -> None:
     assert run(f"%sekha_chat {prompt}").error is None
@@ -83,7 +84,9 @@ def test_a_loop_asks_and_draws_each_time(run: Run) -> None:
 
 
 def test_a_function_fills_in_its_own_variables(run: Run) -> None:
-    run("city = 'outside'\ndef ask(city):\n    return get_ipython().run_line_magic('sekha_chat', '-q {{ city }}')\nr = ask('Oslo')")
+    run(
+        "city = 'outside'\ndef ask(city):\n    return get_ipython().run_line_magic('sekha_chat', '-q {{ city }}')\nr = ask('Oslo')"
+    )
     assert heard() == "Oslo"
 
 
@@ -115,7 +118,9 @@ def test_every_option_arrives_at_the_provider(run: Run) -> None:
 
 
 def test_defaults_of_the_session_stand_behind_the_options(run: Run) -> None:
-    run("%config SekhaMagics.system = 'be kind'\n%config SekhaMagics.max_tokens = 9\n%config SekhaMagics.max_cost = 0.1")
+    run(
+        "%config SekhaMagics.system = 'be kind'\n%config SekhaMagics.max_tokens = 9\n%config SekhaMagics.max_cost = 0.1"
+    )
     run("%sekha_chat hello")
     run("%sekha_chat --max-tokens 3 -s 'be brief' hello")
     first, second = Parrot.heard

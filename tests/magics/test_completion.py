@@ -37,7 +37,9 @@ def ours(shell: InteractiveShell, code: str) -> list[str]:
     return [c.text for c in found if c.type == "sekha"]
 
 
-@pytest.mark.parametrize("before", ["%sekha_chat ", "%%sekha_chat ", "x = %sekha_chat ", "    %sekha_chat ", "%time %sekha_chat "])
+@pytest.mark.parametrize(
+    "before", ["%sekha_chat ", "%%sekha_chat ", "x = %sekha_chat ", "    %sekha_chat ", "%time %sekha_chat "]
+)
 def test_options_are_offered_wherever_the_magic_may_stand(shell: InteractiveShell, before: str) -> None:
     assert offered(shell, f"{before}--mo|") == [f"{before}--model"]
     assert set(ours(shell, f"{before}|")) == set(CHAT.flags)
@@ -72,7 +74,9 @@ def test_models_come_from_the_file_before_there_is_a_registry(shell: Interactive
     assert current_registry() is None
 
 
-@pytest.mark.parametrize("text", ["llm_providers: [", "llm_providers: 7", "llm_providers: [{}]", "llm_providers: [7]", "\0"])
+@pytest.mark.parametrize(
+    "text", ["llm_providers: [", "llm_providers: 7", "llm_providers: [{}]", "llm_providers: [7]", "\0"]
+)
 def test_a_broken_file_offers_nothing_and_raises_nothing(
     shell: InteractiveShell, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +123,7 @@ def test_subcommands_and_their_words_are_offered(shell: InteractiveShell) -> Non
     assert ours(shell, "%sekha health --p|") == ["--probe"]
     assert ours(shell, "%sekha keys set OPENA|") == ["OPENAI_API_KEY"]
     assert ours(shell, "%sekha cassette --mode re|") == ["record", "replay"]
+    assert ours(shell, "%sekha cassette a.jsonl --mode re|") == ["record", "replay"]
     assert ours(shell, "%sekha nonsense |") == []
 
 
@@ -144,4 +149,3 @@ def test_tab_never_raises(shell: InteractiveShell, text: str, before: str) -> No
     context = CompletionContext("", code, len(lines[-1]), len(lines) - 1, None)
     result = match(context)
     assert lines[-1].endswith(result["matched_fragment"])
-

@@ -31,7 +31,7 @@ def calls(shell: InteractiveShell, cell: str) -> list[tuple[str, ...]]:
         ("x = %sekha_chat why?", "why?"),
         ("x = %sekha_chat why??\ny = 1", "why??"),
         ("for i in range(2):\n    %sekha_chat {{ i }}?", "{{ i }}?"),
-        ("%sekha_chat it's \"odd\" (or {not", "it's \"odd\" (or {not"),
+        ('%sekha_chat it\'s "odd" (or {not', 'it\'s "odd" (or {not'),
         ("%sekha_chat ends with C:\\", "ends with C:\\"),
         ("%sekha_chat 50% of $5; # is?", "50% of $5; # is?"),
         ("%sekha_chat trailing blanks  ", "trailing blanks  "),
@@ -116,7 +116,9 @@ def test_a_terminal_goes_on_reading_a_cell_until_a_blank_line(shell: Interactive
     assert shell.check_complete("%sekha_chat why?")[0] == "complete"
 
 
-@given(st.lists(st.sampled_from(["%sekha_chat a?\n", "x = 1\n", '"""\n', "!ls (\n", "if x:\n", "  %sekha b\\\n", "(\n"])))
+@given(
+    st.lists(st.sampled_from(["%sekha_chat a?\n", "x = 1\n", '"""\n', "!ls (\n", "if x:\n", "  %sekha b\\\n", "(\n"]))
+)
 def test_no_cell_breaks_the_transformer(lines: list[str]) -> None:
     assert isinstance(KEEP(list(lines)), list)
 

@@ -182,7 +182,9 @@ def test_days_begin_at_midnight_where_the_user_is() -> None:
     assert beginning(f"{local:%Y-%m-%d}", NOW) == today
 
 
-@pytest.mark.parametrize("text", ["soon", "7", "-7d", "2026-13-01", "0001-01-01", "9999999d", "'; DROP TABLE", "99999999999999h"])
+@pytest.mark.parametrize(
+    "text", ["soon", "7", "-7d", "2026-13-01", "0001-01-01", "9999999d", "'; DROP TABLE", "99999999999999h"]
+)
 def test_any_other_beginning_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         beginning(text, NOW)

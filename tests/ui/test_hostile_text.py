@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Page, expect
 
+from sekha_magics.display.reply import mimebundle
+
 from ..display.hostile import FIRE, REMOTE, TEXTS
+from ..display.samples import reply
 from .notebook import Lab
 
 pytestmark = pytest.mark.browser
@@ -29,12 +34,13 @@ register(get_ipython())
 def test_what_would_fire_does_fire_where_html_is_trusted(lab: Lab, page: Page) -> None:
     # Shows that the sentinels of the other tests can be set off at all.
     html = f"<img src='{REMOTE}/x.png' onerror='{FIRE}'><a href='javascript:{FIRE}'>x</a>"
-    notebook = lab.open(page, [SETUP, f"display(HTML({html!r}))"])
-    notebook.run(0)
-    notebook.run(1)
+    notebook = lab.open(page, [SETUP, f"display(HTML({html!r}))", "display(HTML('<p>$5 and $6</p>'))"])
+    for index in range(3):
+        notebook.run(index)
     page.wait_for_function("() => window.__fired === 1")
     assert notebook.remote_requests() == [f"{REMOTE}/x.png"]
     assert len(notebook.suspects()) == 4
+    expect(notebook.output(2).locator("mjx-container")).to_have_count(1)
 
 
 def test_hostile_texts_run_nothing_and_load_nothing(lab: Lab, page: Page) -> None:
@@ -85,6 +91,22 @@ def test_prices_stay_text_and_formulas_are_typeset(lab: Lab, page: Page) -> None
         expect(rendered.nth(quiet).locator("mjx-container")).to_have_count(0)
     expect(notebook.output(2)).to_contain_text("$$y_1$$")
     expect(notebook.output(2).locator("mjx-container")).to_have_count(0)
+
+
+def test_an_answer_in_a_file_nobody_trusts_reads_the_same(lab: Lab, page: Page, tmp_path: Path) -> None:
+    text = "# Title\n\n**$5** and $6 if $x^2=4$\n\n```python\nreturn 1\n```\n\n[a](https://example.org)"
+    data, metadata = mimebundle(reply(text), explain=True)
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    cells = [nbformat.v4.new_code_cell("%%sekha_chat", outputs=[output])]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "received.ipynb")
+    notebook = lab.open(page, tmp_path / "received.ipynb")
+    shown = notebook.output(0)
+    expect(shown.locator("mjx-container")).to_have_count(1)
+    expect(shown.locator("strong")).to_have_text("$5")
+    expect(shown.locator("th").first).to_have_attribute("style", re.compile("text-align: ?right"))
+    expect(shown.locator("pre span").first).to_have_css("color", "rgb(154, 91, 212)")
+    expect(shown.locator("a")).to_have_attribute("href", "https://example.org")
+    expect(shown.get_by_text("24 in, 12 out")).to_have_css("opacity", "0.75")
 
 
 def test_a_stream_and_the_value_of_its_cell_are_one_output(lab: Lab, page: Page) -> None:

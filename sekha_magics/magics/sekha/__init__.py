@@ -32,7 +32,7 @@ def run(line: str) -> Any:
             f"there is no %sekha {asked}. "
             + (f"Did you mean {near[0]}?" if near else f"Known are {', '.join(SUBCOMMANDS)}.")
         )
-    arguments = table.parse(rest)
+    arguments = table.parse_anywhere(rest)
     if arguments.help or asked != name:
         sys.stdout.write(table.help_text())
         return None

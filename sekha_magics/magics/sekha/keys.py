@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import sys
+import warnings
 from contextlib import contextmanager
-from getpass import getpass
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -49,8 +50,12 @@ def _set(name: str) -> None:
     from IPython.core.error import StdinNotImplementedError
 
     try:
-        typed = getpass(f"{name}: ")
-    except (StdinNotImplementedError, EOFError):
+        with warnings.catch_warnings():
+            # Where echo cannot be turned off, the key would be shown: then it is not asked for.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            # A kernel puts its own function into the module, so it is looked up there and now.
+            typed = getpass.getpass(f"{name}: ")
+    except (StdinNotImplementedError, getpass.GetPassWarning, EOFError, OSError):
         raise InvalidInput(
             f"{name} cannot be asked for: nobody is there to type it",
             hint=f"Set {name} in the environment before the kernel starts.",
