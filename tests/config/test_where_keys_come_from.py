@@ -212,7 +212,7 @@ def test_two_providers_of_one_type_have_their_own_keys() -> None:
         ("openai", "${EMPTY}", None, "EMPTY is not set", None),
         ("openai", "$${HOME", "${HOME", None, "written out in the configuration"),
         ("openai", "Bearer-${A_KEY}", f"Bearer-{KEY}", None, "A_KEY: the environment"),
-        ("openai", "${NOPE}${ALSO_NOT}", None, "NOPE and ALSO_NOT is not set", None),
+        ("openai", "${NOPE}${ALSO_NOT}", None, "NOPE and ALSO_NOT are not set", None),
         ("ollama", "${NOPE}", None, "NOPE is not set", None),
         ("ollama", "${NOPE:-}", None, None, None),
         ("ollama", "", None, None, None),
