@@ -69,7 +69,8 @@ def test_a_prompt_comes_from_standard_input_byte_for_byte(own_folder: Path) -> N
     prompt = '{"a": 1} {x} $5 %d "q" \\ ; 😀\n# line'
     done = subprocess.run(
         [sys.executable, "-m", "sekha_magics", "chat", "--config", configure(own_folder, echo)],
-        input=prompt.encode(), capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8"}, check=True,
+        input=prompt.encode(), capture_output=True, check=True, timeout=120,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     assert done.stdout.decode().replace("\r\n", "\n") == prompt + "\n"
 
@@ -130,7 +131,8 @@ def test_a_provider_that_fails_is_an_error_that_says_so(own_folder: Path, capsys
 
 @pytest.mark.parametrize(
     "words", [(), ("bogus",), ("chat", "Hi", "--bogus"), ("chat", "Hi", "--seed", "x"), ("chat", "a", "b"),
-              ("cost", "--by", "mood"), ("cost", "--since", "then"), ("config",), ("models", "push"), ("chat", "Hi", "--temp", "1")],
+              ("cost", "--by", "mood"), ("cost", "--since", "then"), ("config",), ("models", "push"),
+              ("chat", "Hi", "--temp", "1")],
 )  # fmt: skip
 def test_a_wrong_command_line_is_code_2(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, *words)
@@ -209,8 +211,7 @@ def test_the_ledger_is_folded_and_exported(
 
 
 def test_a_sound_configuration_is_called_sound(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keyless = {"id": "cloud", "type": "openai", "api_key": "${OPENAI_API_KEY}", "models": [{"model_id": "gpt-4.1-mini", "task": "chat_small"}]}  # fmt: skip
-    code, out, _ = run(capsys, "config", "check", configure(own_folder, STAGE, keyless))
+    code, out, _ = run(capsys, "config", "check", configure(own_folder, STAGE, CLOUD))
     assert code == 0 and "sound" in out and "2 providers, 2 models" in out and "OPENAI_API_KEY" in out
 
 
@@ -223,8 +224,7 @@ def test_what_is_in_force_is_shown_without_its_keys(
     own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-recognisable-0123456789")
-    cloud = {"id": "cloud", "type": "openai", "api_key": "${OPENAI_API_KEY}", "models": [{"model_id": "gpt-4.1-mini", "task": "chat_small"}]}  # fmt: skip
-    code, out, err = run(capsys, "config", "show", configure(own_folder, cloud))
+    code, out, err = run(capsys, "config", "show", configure(own_folder, CLOUD))
     assert code == 0 and "gpt-4.1-mini" in out and "recognisable" not in out + err
 
 
@@ -239,7 +239,9 @@ def test_an_old_configuration_is_printed_under_todays_names(
 
 
 def test_a_found_file_is_obeyed_after_it_was_trusted(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    foreign = {"id": "x", "type": "openai", "base_url": "https://models.example/v1", "models": [{"model_id": "m", "task": "chat_small"}]}  # fmt: skip
+    foreign = {key: value for key, value in CLOUD.items() if key != "api_key"} | {
+        "base_url": "https://models.example/v1"
+    }
     configure(own_folder, foreign, name="config.yaml")
     code, _, err = run(capsys, "models")
     assert code == 1 and "UntrustedConfig" in err

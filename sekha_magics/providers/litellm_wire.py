@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -95,7 +96,7 @@ class Wire:
 class _Client(httpx.AsyncClient):
     def __init__(self, endpoint: Endpoint, dialect: Dialect) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_SECONDS)
-        super().__init__(timeout=endpoint.timeout, limits=limits, follow_redirects=False)
+        super().__init__(timeout=endpoint.timeout, limits=limits, follow_redirects=False, verify=_certificates())
         self._origin = _origin(httpx.URL(dialect.address(endpoint.base_url)))
         self._own_headers = {"user-agent": "sekha-magics", **dict(dialect.headers)}
         if endpoint.api_key is not None:
@@ -133,6 +134,12 @@ class _Client(httpx.AsyncClient):
             response.__class__ = _Answer
             response.extensions["sekha_exchange"] = exchange
         return response
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading the certificates takes longer than the rest of making a client, and all of them use the same."""
+    return httpx.create_ssl_context()
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ..core.provider_types import BUILT_IN, ProviderType
 from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe, Usage
@@ -34,13 +34,19 @@ from .local_child import DEFAULT_CONTEXT, Child, Launch, lease, release
 from .local_files import DEFAULT_MODEL, check_gguf, installed, path_of
 from .local_wire import Answer, events, refusal, request_body
 
+if TYPE_CHECKING:
+    import httpx
+
 __all__ = ["EMBEDDING_MODEL", "LocalProvider"]
 
 EMBEDDING_MODEL = "wordllama-256"
 
 
 class LocalProvider(Provider):
-    """`type: local`. Options: `path` (a GGUF file for every chat model), `threads`, `context` (tokens)."""
+    """`type: local`. Options: `path` (a GGUF file for every chat model), `threads`, `context` (tokens).
+
+    The model writes one answer at a time, so the timeout grows with the number of answers asked for before.
+    """
 
     traits: ClassVar[ProviderType] = BUILT_IN["local"]
 
@@ -153,41 +159,47 @@ class LocalProvider(Provider):
         return await anyio.to_thread.run_sync(lease, launch, self, abandon_on_cancel=True)
 
     async def _pieces(self, child: Child, body: bytes, answer: Answer) -> AsyncGenerator[str, None]:
-        import ssl
-
         import anyio.to_thread
         import httpx
 
-        timeout = httpx.Timeout(self.endpoint.timeout)
-        # A client for each call: nothing is shared between event loops. Proxies of the environment have no business on
-        # loopback, and a context without certificates is made in no time (plain HTTP uses none).
+        patience = self.endpoint.timeout
         try:
-            async with (
-                httpx.AsyncClient(
-                    timeout=timeout, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                ) as client,
-                client.stream(
-                    "POST",
-                    f"{child.address}/v1/chat/completions",
-                    content=body,
-                    headers={"authorization": f"Bearer {child.key}", "content-type": "application/json"},
-                ) as response,
-            ):
-                if response.status_code != 200:
-                    raise refusal(response.status_code, await response.aread())
-                async for event in events(response.aiter_bytes()):
-                    if "error" in event:
-                        raise refusal(500, json.dumps(event).encode())
-                    if piece := answer.take(event):
-                        yield piece
+            with child.in_line() as ahead:
+                patience *= 1 + ahead
+                async with _posted(child, body, patience) as response:
+                    if response.status_code != 200:
+                        raise refusal(response.status_code, await response.aread())
+                    async for event in events(response.aiter_bytes()):
+                        if "error" in event:
+                            raise refusal(500, json.dumps(event).encode())
+                        if piece := answer.take(event):
+                            yield piece
         except httpx.TimeoutException as error:
-            raise ProviderTimeout(f"the embedded model gave no sign of life for {self.endpoint.timeout:g} s") from error
+            raise ProviderTimeout(f"the embedded model gave no sign of life for {patience:g} s") from error
         except (httpx.TransportError, ValueError) as error:
             ending = await anyio.to_thread.run_sync(child.obituary)
             raise ConnectionFailed(
                 f"the connection to the embedded model broke ({type(error).__name__}; {ending})",
                 hint="The next call starts it anew.",
             ) from error
+
+
+@asynccontextmanager
+async def _posted(child: Child, body: bytes, patience: float) -> AsyncGenerator[httpx.Response, None]:
+    """The answer to `body`, as it arrives; a silence longer than `patience` seconds ends it."""
+    import ssl
+
+    import httpx
+
+    # A client for each call: nothing is shared between event loops. Proxies of the environment have no business on
+    # loopback, and a context without certificates is made in no time (plain HTTP uses none).
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    headers = {"authorization": f"Bearer {child.key}", "content-type": "application/json"}
+    async with (
+        httpx.AsyncClient(timeout=patience, trust_env=False, verify=context) as client,
+        client.stream("POST", f"{child.address}/v1/chat/completions", content=body, headers=headers) as response,
+    ):
+        yield response
 
 
 _INSTALL = "Run `pip install 'sekha-magics[local]'`."

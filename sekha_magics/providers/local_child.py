@@ -13,7 +13,8 @@ import secrets
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,24 +49,42 @@ class Child:
         self.launch = launch
         self.key = secrets.token_urlsafe(32)
         self.owners: WeakSet[Any] = WeakSet()
-        self.log = _log_file(launch)
-        self._log_start = self.log.stat().st_size
+        self._counting, self._waiting = threading.Lock(), 0
+        try:
+            self.log = _log_file(launch)
+            self._log_start = self.log.stat().st_size
+        except OSError as error:
+            raise ConnectionFailed(f"the embedded model cannot write its log: {error}") from error
         package = Path(__file__).resolve().parents[2]
         flags = 0
         if sys.platform == "win32":
             flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
         # In a session of its own, because an interrupt meant for a cell is sent to the kernel's whole group. The
         # working folder is the package's, so that a user's `json.py` beside the notebook is not what it imports.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sekha_magics.providers.local_server"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=package,
-            start_new_session=True, creationflags=flags,
-        )  # fmt: skip
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sekha_magics.providers.local_server"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=package,
+                start_new_session=True, creationflags=flags,
+            )  # fmt: skip
+        except OSError as error:
+            raise ConnectionFailed(f"the embedded model's process cannot be started: {error}") from error
         try:
             self.address = self._introduce()
         except BaseException:
             self.close(at_once=True)
             raise
+
+    @contextmanager
+    def in_line(self) -> Iterator[int]:
+        """Be one of those who wait for an answer, which are given one at a time; gives how many are ahead."""
+        with self._counting:
+            ahead, self._waiting = self._waiting, self._waiting + 1
+        try:
+            yield ahead
+        finally:
+            with self._counting:
+                self._waiting -= 1
 
     @property
     def alive(self) -> bool:
@@ -85,6 +104,7 @@ class Child:
                 self.process.stdin.write(json.dumps(order).encode() + b"\n")
                 self.process.stdin.flush()
             line = self.process.stdout.readline()
+            self.process.stdout.close()
         finally:
             deadline.cancel()
         if not line:
@@ -108,11 +128,9 @@ class Child:
 
     def close(self, *, at_once: bool = False) -> None:
         """End the process and wait for it."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            # A child that died with the order unread leaves the pipe broken.
-            with suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
+        # A child that died with the order unread leaves the pipe broken.
+        with suppress(OSError):
+            self._hang_up()
         if at_once:
             self.process.kill()
         try:
@@ -123,11 +141,14 @@ class Child:
 
     def disown(self) -> None:
         """In a forked process: let go of the pipe, which would keep the child alive, and leave the child alone."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    os.close(pipe.fileno())
+        with suppress(OSError):
+            self._hang_up()
         self.process.returncode = 0
+
+    def _hang_up(self) -> None:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdout.close()
+        self.process.stdin.close()
 
 
 def _log_file(launch: Launch) -> Path:

@@ -73,11 +73,11 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
         ).fetchone()[0]
     except duckdb.IOException as error:
         if "Could not set lock" in str(error) or "being used by another process" in str(error):
-            raise LedgerError(
-                f"{path} is open for writing in another program.",
-                hint="Close it there, or open it read-only: nothing is lost, the queue keeps what is new.",
-            ) from error
+            raise _busy(path, "in another program") from error
         raise _foreign(path, tables) from error
+    except duckdb.BinderException as error:
+        # DuckDB looks at the path here: whoever has it open for writing does so in this very process.
+        raise _busy(path, "by a DuckDB connection of this program") from error
     except duckdb.Error as error:
         raise _foreign(path, tables) from error
     if not marked:
@@ -209,6 +209,13 @@ def _foreign(path: Path, tables: Tables) -> LedgerError:
     return LedgerError(
         f"{path} is not a {tables.room} of this package, or it is damaged.",
         hint="Move the file away, or name another path. What is not folded yet is safe in the queue beside it.",
+    )
+
+
+def _busy(path: Path, where: str) -> LedgerError:
+    return LedgerError(
+        f"{path} is open for writing {where}.",
+        hint="Close it there, or open it read-only: nothing is lost, the queue keeps what is new.",
     )
 
 

@@ -14,15 +14,12 @@ from sekha_magics.display.reply import MIME_TYPE
 from .samples import decision, reply
 
 
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    InteractiveShell.clear_instance()
-    instance = InteractiveShell.instance()
-    register(instance)
-    instance.user_ns.update(answer=reply("**Paris**."), chosen=decision(), draw=lambda r: draw(instance, r))
-    yield instance
-    unregister(instance)
-    InteractiveShell.clear_instance()
+@pytest.fixture(autouse=True)
+def registered(shell: InteractiveShell) -> Iterator[None]:
+    register(shell)
+    shell.user_ns.update(answer=reply("**Paris**."), chosen=decision(), draw=lambda value: draw(shell, value))
+    yield
+    unregister(shell)
 
 
 def draw(shell: InteractiveShell, value: object) -> object:
@@ -90,9 +87,7 @@ def test_registering_twice_changes_nothing_and_unregistering_removes_all(shell: 
     unregister(shell)
 
 
-def test_unregistering_before_anything_was_shown_removes_all() -> None:
-    shell = InteractiveShell()
-    register(shell)
+def test_unregistering_before_anything_was_shown_removes_all(shell: InteractiveShell) -> None:
     unregister(shell)
     assert set(shell.display_formatter.format(reply())[0]) == {"text/plain"}
 

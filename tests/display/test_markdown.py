@@ -215,6 +215,7 @@ def test_what_is_not_clearly_mathematics_stays_text(text: str) -> None:
         ("$$\na &= b\n- c\n$$", "$$a &= b\n- c$$"),
         ("text\n\\[\n\\frac{1}{2}\n\\]\nmore", r"$$\frac{1}{2}$$"),
         ("- item\n\n  $$\n  x\n  $$", "$$x$$"),
+        ("- $$\nx\n$$", "$$x$$"),
         ("\\begin{align*}\na &= b \\\\\nc &= d\n\\end{align*}", "\\begin{align*}\na &= b \\\\\nc &= d\n\\end{align*}"),
         (r"$\begin{pmatrix} a \\ b \end{pmatrix}$", r"$\begin{pmatrix} a \\ b \end{pmatrix}$"),
         ("$x =\ny$", "$x = y$"),

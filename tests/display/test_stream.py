@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from IPython.testing.globalipapp import start_ipython
 from IPython.utils.capture import capture_output
 
 from sekha_magics.display.reply import mimebundle
@@ -116,8 +115,8 @@ def test_a_hostile_text_is_harmless_at_every_cut(text: str) -> None:
         assert_only_formulas_are_typeset(frame["text/html"])
 
 
+@pytest.mark.usefixtures("shell")
 def test_frames_reach_the_cell() -> None:
-    start_ipython()
     with capture_output() as captured:
         publish_to_cell({"text/plain": "a"}, {"sekha": {}}, display_id="x", update=False)
         publish_to_cell({"text/plain": "b"}, {"sekha": {}}, display_id=None, update=False)

@@ -103,7 +103,7 @@ def percentile(values: list[float], share: float) -> float:
     return float(np.percentile(values, share * 100)) if values else float("nan")
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=st.lists(calls, min_size=1, max_size=30))
 def test_statistics_agree_with_plain_arithmetic(tmp_path_factory: pytest.TempPathFactory, made: list[dict]) -> None:
     ledger = Ledger(tmp_path_factory.mktemp("stats") / "ledger.duckdb")

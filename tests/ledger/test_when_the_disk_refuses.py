@@ -189,6 +189,27 @@ def test_a_program_that_writes_the_file_is_named_as_the_reason(tmp_path: Path) -
     assert len(ids(ledger)) == 2
 
 
+def test_connections_of_the_same_kernel_read_beside_it_and_are_named_when_they_write(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.append(event())
+    ledger.flush()
+    with duckdb.connect(str(ledger.path), read_only=True) as mine:
+        for count in (2, 3):
+            ledger.append(event())
+            assert len(ids(ledger)) == count
+            if os.name != "nt":
+                ledger.flush()
+            assert len(ids(ledger)) == count
+        assert mine.sql("SELECT count(*) FROM decisions").fetchone() == (1,), "it keeps what it opened"
+    with duckdb.connect(str(ledger.path)):
+        ledger.append(event())
+        for use in (ledger.flush, ledger.decisions):
+            with pytest.raises(LedgerError, match="open for writing by a DuckDB connection of this program"):
+                use()
+    ledger.flush()
+    assert len(ids(ledger)) == 4
+
+
 def test_changes_another_program_left_beside_the_file_are_not_folded_away(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.duckdb")
     ledger.append(event())

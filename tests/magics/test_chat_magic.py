@@ -85,7 +85,8 @@ def test_a_loop_asks_and_draws_each_time(run: Run) -> None:
 
 def test_a_function_fills_in_its_own_variables(run: Run) -> None:
     run(
-        "city = 'outside'\ndef ask(city):\n    return get_ipython().run_line_magic('sekha_chat', '-q {{ city }}')\nr = ask('Oslo')"
+        "city = 'outside'\ndef ask(city):\n"
+        "    return get_ipython().run_line_magic('sekha_chat', '-q {{ city }}')\nr = ask('Oslo')"
     )
     assert heard() == "Oslo"
 

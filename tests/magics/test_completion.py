@@ -94,7 +94,8 @@ def test_conversations_of_this_kernel_are_offered(shell: InteractiveShell, parro
 
 def test_variables_are_offered_where_they_fit(shell: InteractiveShell) -> None:
     shell.run_cell(
-        "class Place: pass\nshape = {}\nphoto = b''\nnumber = 1\n_hidden = 2\ndef function(): pass\nimport numpy\npixels = numpy.zeros(3)"
+        "class Place: pass\nshape = {}\nphoto = b''\nnumber = 1\n_hidden = 2\n"
+        "def function(): pass\nimport numpy\npixels = numpy.zeros(3)"
     )
     assert ours(shell, "%sekha_chat --schema |") == ["Place", "shape"]
     assert ours(shell, "%sekha_chat -i p|") == ["photo", "pixels"]

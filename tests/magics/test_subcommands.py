@@ -159,10 +159,10 @@ def test_migrate_prints_an_old_file_in_todays_form(run: Run, tmp_path: Path) -> 
 # --- keys -----------------------------------------------------------------------------------------
 
 
-class Ring(keyring.backend.KeyringBackend):
+class Ring(keyring.backend.KeyringBackend):  # type: ignore[misc]
     """A keyring in memory."""
 
-    priority = 1  # type: ignore[assignment]
+    priority = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -211,7 +211,8 @@ def test_a_key_is_typed_kept_listed_and_forgotten_without_being_shown(
 
 def test_a_provider_without_its_key_has_it_from_then_on(run: Run, ring: Ring, typed: None, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(
-        "llm_providers:\n- id: o\n  type: openai\n  api_key: ${OPENAI_API_KEY}\n  models: [{model_id: m, tasks: [chat_small]}]\n"
+        "llm_providers:\n- id: o\n  type: openai\n  api_key: ${OPENAI_API_KEY}\n"
+        "  models: [{model_id: m, tasks: [chat_small]}]\n"
     )
     set_registry(None)
     assert "no_key" in str(run("%sekha_route hi").error)

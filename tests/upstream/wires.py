@@ -180,18 +180,17 @@ def _anthropic_messages(seen: Seen, answer: Answer) -> Outcome:
         content = [*thought, {"type": "text", "text": text}]
         return as_json({**head, "content": content, "stop_reason": stop, "stop_sequence": None, "usage": usage})
 
-    # Before the end Anthropic has counted one token.
-    begun = {"output_tokens": 1} if answer.usage else {}
-
     def event(type_: str, *, piece: bool = False, **fields: Any) -> Frame:
         return _sse({"type": type_, **fields}, event=type_, piece=piece)
 
+    # At the start Anthropic has counted one token.
+    begun = {"output_tokens": 1} if answer.usage else {}
     opening = {
         **head,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {**usage, "output_tokens": 1},
+        "usage": usage | begun,
     }
     frames = [event("message_start", message=opening)]
     if answer.thinking:
