@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,13 @@ STAGE: dict[str, Any] = {
     "models": [
         {"model_id": "fast", "tasks": ["chat_small"], "context_window": 4096, "price": {"input": 2, "output": 8}}
     ],
+}
+
+CLOUD: dict[str, Any] = {
+    "id": "cloud",
+    "type": "openai",
+    "api_key": "${OPENAI_API_KEY}",
+    "models": [{"model_id": "gpt-4.1-mini", "task": "chat_small"}],
 }
 
 
@@ -102,6 +111,20 @@ def test_control_sequences_of_a_model_do_not_reach_the_terminal(
         stage = STAGE | {"options": {"replies": [hostile], "pieces": pieces}}
         _, out, _ = run(capsys, "chat", "Hi", "--config", configure(own_folder, stage))
         assert not set(out) & set("\x1b\x07\x9b\r\u202e") and "red" in out
+
+
+def test_without_a_prompt_a_terminal_is_not_waited_for(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    file = configure(own_folder, STAGE)
+    for stdin in (Terminal(), None):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        code, _, err = run(capsys, "chat", "--config", file)
+        assert code == 1 and "no prompt" in err
 
 
 def test_a_route_says_who_would_answer_and_sends_nothing(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,6 +238,19 @@ def test_a_sound_configuration_is_called_sound(own_folder: Path, capsys: pytest.
     assert code == 0 and "sound" in out and "2 providers, 2 models" in out and "OPENAI_API_KEY" in out
 
 
+def test_what_was_done_while_loading_is_said(
+    own_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("CHAT_MODEL", "llama3.1:8b")
+    for words in (("config", "check"), ("models",)):
+        code, out, err = run(capsys, *words)
+        assert code == 0 and "CHAT_MODEL" in err, (out, err)
+    monkeypatch.delenv("OLLAMA_URL")
+    monkeypatch.delenv("CHAT_MODEL")
+    assert "is asked for its models" in run(capsys, "config", "check")[1]
+
+
 def test_a_wrong_key_in_a_configuration_is_named(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "config", "check", configure(own_folder, STAGE | {"prioritty": 1}))
     assert code == 1 and "prioritty" in err and "priority" in err
@@ -248,7 +284,7 @@ def test_a_found_file_is_obeyed_after_it_was_trusted(own_folder: Path, capsys: p
     code, out, _ = run(capsys, "config", "trust")
     assert code == 0 and "config.yaml" in out
     code, out, _ = run(capsys, "models")
-    assert code == 0 and "unpriced" in out
+    assert code == 0 and "gpt-4.1-mini" in out and "unpriced" in out
 
 
 # --- models -----------------------------------------------------------------------------------------
@@ -282,6 +318,26 @@ def test_the_embedded_model_is_pulled_from_a_file_and_asked(
     system = ("-s", "You are a helpful assistant.", "--temperature", "0", "-m", DEFAULT_MODEL)
     code, out, err = run(capsys, "chat", "What is the capital of France?", *system)
     assert code == 0 and "Paris" in out and f"{DEFAULT_MODEL} at local" in err
+    path_of(DEFAULT_MODEL).unlink()
+
+
+@pytest.mark.model
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo-terminal")
+def test_on_a_terminal_a_pull_counts_on_one_line() -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sekha_magics", "models", "pull", "--from", str(model_file())],
+        stdout=subprocess.DEVNULL, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    # Reading past the end of a terminal is an error on Linux.
+    with suppress(OSError):
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert shown.endswith(b"98 of 98 MB\r\n") and shown.count(b"\n") == 1
     path_of(DEFAULT_MODEL).unlink()
 
 

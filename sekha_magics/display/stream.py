@@ -81,8 +81,9 @@ class StreamView:
 
     def _show(self, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         display_id = self._display_id if self._draw else None
-        self._publish(data, metadata, display_id=display_id, update=self._drawn)
-        self._drawn = True
+        # Noted before it is done: an interrupt may come between the two, and an update of nothing does no harm.
+        update, self._drawn = self._drawn, True
+        self._publish(data, metadata, display_id=display_id, update=update)
 
     def _frame(self, line: str) -> dict[str, Any]:
         text = self.text

@@ -12,12 +12,14 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from importlib.util import find_spec
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from ..core.provider_types import BUILT_IN, ProviderType
 from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
-from ..errors import BadRequest, ProviderError, ServerFailed
+from ..errors import BadRequest, ModelNotFound, ProviderError, ServerFailed
 from .base import Provider
 from .litellm_dialects import DIALECTS, Dialect, dialect_of
 from .litellm_errors import failure
@@ -42,15 +44,11 @@ _NO_KEY = "none-is-configured"
 
 
 class _Target(NamedTuple):
-    """One model as LiteLLM is told of it. `known` are the OpenAI parameters it takes.
-
-    `bridged` models answer at another path of OpenAI's, which LiteLLM translates from the chat form.
-    """
+    """One model as LiteLLM is told of it. `known` are the OpenAI parameters it takes."""
 
     name: str
     dialect: Dialect
     known: frozenset[str]
-    bridged: bool
 
 
 class LiteLLMProvider(Provider):
@@ -62,7 +60,7 @@ class LiteLLMProvider(Provider):
         super().__init__(endpoint)
         self._targets: dict[str, _Target] = {}
         self._wires: dict[str, Wire] = {}
-        self._clients: dict[tuple[str, bool], Any] = {}
+        self._clients: dict[str, Any] = {}
 
     async def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:
         from .litellm_wire import Exchange
@@ -121,14 +119,14 @@ class LiteLLMProvider(Provider):
         try:
             if call.stream:
                 reading = Reading()
-                direct = target.dialect.on_wire and not target.bridged
-                async for piece in reading.pieces(response.completion_stream if direct else response):
+                on_wire = target.dialect.on_wire
+                async for piece in reading.pieces(response.completion_stream if on_wire else response):
                     yield piece
-                if not direct:
+                if not on_wire:
                     reading.correct(response)
                 finish, began = reading.finish(left_out, exchange.opening), reading.began
             else:
-                raw = exchange.response.json() if exchange.response is not None and not target.bridged else None
+                raw = exchange.response.json() if exchange.response is not None else None
                 text, finish = whole_answer(response, raw, left_out)
                 began = bool(text)
                 if text:
@@ -196,8 +194,11 @@ class LiteLLMProvider(Provider):
             entry = {"litellm_provider": "ollama_chat", "mode": "chat", **free}
             litellm.model_cost.setdefault(f"ollama_chat/{model}", entry)
         known = litellm.get_supported_openai_params(model=model, custom_llm_provider=dialect.route) or ()
-        bridged = dialect.name == "openai" and litellm.model_cost.get(model, {}).get("mode") == "responses"
-        return _Target(f"{dialect.route}/{model}", dialect, frozenset(known), bridged)
+        if dialect.name == "openai" and litellm.model_cost.get(model, {}).get("mode") == "responses":
+            # LiteLLM translates to that API over connections of its own.
+            _check_bridge(model)
+            dialect = replace(dialect, on_wire=False)
+        return _Target(f"{dialect.route}/{model}", dialect, frozenset(known))
 
     def _refuse_redirection(self, route: str) -> None:
         """For its other providers LiteLLM itself chooses the address; no variable may choose it for us."""
@@ -216,10 +217,14 @@ class LiteLLMProvider(Provider):
         once: dict[str, Any] = {"timeout": endpoint.timeout, "num_retries": 0, "max_retries": 0}
         if not dialect.on_wire:
             key = endpoint.api_key.reveal() if endpoint.api_key is not None else _NO_KEY
-            base = {"api_base": endpoint.base_url} if endpoint.base_url else {}
-            return {**endpoint.options, **once, **base, "api_key": key}
-        client = self._client(dialect, openai=dialect.route == "openai" and not target.bridged)
-        return {**once, "api_base": dialect.chat_base(endpoint.base_url), "api_key": _NO_KEY, "client": client}
+            base = endpoint.base_url or dialect.home
+            return {**endpoint.options, **once, **({"api_base": base} if base else {}), "api_key": key}
+        return {
+            **once,
+            "api_base": dialect.chat_base(endpoint.base_url),
+            "api_key": _NO_KEY,
+            "client": self._client(dialect),
+        }
 
     def _at_own_host(self, dialect: Dialect) -> bool:
         base, hosts = self.endpoint.base_url, BUILT_IN[dialect.name].hosts if dialect.name in BUILT_IN else ()
@@ -233,14 +238,14 @@ class LiteLLMProvider(Provider):
         wire = self._wires.get(dialect.name)
         if wire is None or not wire.usable():
             wire = self._wires[dialect.name] = Wire(self.endpoint, dialect)
-            self._clients = {key: client for key, client in self._clients.items() if key[0] != dialect.name}
+            self._clients.pop(dialect.name, None)
         return wire
 
-    def _client(self, dialect: Dialect, *, openai: bool) -> Any:
+    def _client(self, dialect: Dialect) -> Any:
         wire = self._wire(dialect)
-        if (dialect.name, openai) not in self._clients:
-            self._clients[dialect.name, openai] = wire.for_litellm(openai=openai)
-        return self._clients[dialect.name, openai]
+        if dialect.name not in self._clients:
+            self._clients[dialect.name] = wire.for_litellm()
+        return self._clients[dialect.name]
 
     def _failure(self, error: Exception, exchange: Exchange, model_id: str) -> ProviderError:
         target = self._targets.get(model_id)
@@ -291,6 +296,15 @@ def _refused(litellm: Any, target: _Target, arguments: Mapping[str, Any]) -> fro
     return frozenset(refused)
 
 
+def _check_bridge(model: str) -> None:
+    for package in ("fastapi", "orjson"):
+        if find_spec(package) is None:
+            raise ModelNotFound(
+                f"{model} answers through OpenAI's Responses API alone, for which LiteLLM needs {package}",
+                hint="Run `pip install fastapi orjson`, or choose another model.",
+            )
+
+
 async def _close(exchange: Exchange, response: Any) -> None:
     """Close what is still open, also when this task is being cancelled: the provider stops generating then."""
     import anyio
@@ -298,5 +312,9 @@ async def _close(exchange: Exchange, response: Any) -> None:
     with anyio.CancelScope(shield=True):
         if exchange.response is not None:
             await exchange.close()
-        elif hasattr(response, "aclose"):
-            await response.aclose()
+            return
+        for stream in (response, getattr(response, "completion_stream", None)):
+            # Some of LiteLLM's versions leave the inner one open.
+            closing = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+            if closing is not None and isawaitable(waiting := closing()):
+                await waiting

@@ -76,6 +76,7 @@ class Wire:
 
     def __init__(self, endpoint: Endpoint, dialect: Dialect) -> None:
         self._of = (os.getpid(), asyncio.get_running_loop())
+        self._dialect = dialect
         self.http = _Client(endpoint, dialect)
         self.address = dialect.address(endpoint.base_url)
 
@@ -83,9 +84,9 @@ class Wire:
         """Connections belong to the loop that opened them, and to one process."""
         return self._of == (os.getpid(), asyncio.get_running_loop())
 
-    def for_litellm(self, *, openai: bool) -> Any:
+    def for_litellm(self) -> Any:
         """What LiteLLM takes as `client`."""
-        if openai:
+        if self._dialect.route == "openai":
             return _openai_class()(api_key="set-on-the-wire", base_url=self.address, http_client=self.http)
         return _handler_class()(self.http)
 

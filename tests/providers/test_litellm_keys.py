@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sekha_magics.core.types import EmbedCall, Endpoint, Secret
-from sekha_magics.errors import AuthenticationFailed, BadRequest, ConnectionFailed
+from sekha_magics.errors import AuthenticationFailed, BadRequest, ConnectionFailed, ModelNotFound
 from sekha_magics.providers import create
 from sekha_magics.providers.litellm_setup import load
 from tests.upstream.answers import Kind
@@ -207,6 +208,14 @@ def test_a_stream_of_another_provider_is_not_given_a_reason_or_a_usage_it_did_no
     assert (cut.text, cut.finish.reason, cut.finish.usage) == ("one two", None, None)
     whole = ask(where, chat_call("openai", model_id="deepseek/x"))
     assert (whole.finish.reason, whole.finish.usage) == ("stop", None)
+
+
+@pytest.mark.skipif(find_spec("fastapi") is not None, reason="nothing is missing here")
+def test_a_model_that_needs_more_than_is_installed_says_what(upstream: Upstream) -> None:
+    with pytest.raises(ModelNotFound, match="Responses API") as caught:
+        ask(endpoint(upstream, "openai"), chat_call("openai", model_id="gpt-5-pro"))
+    assert "pip install fastapi" in caught.value.hint
+    assert upstream.requests == []
 
 
 def test_a_model_litellm_cannot_place_says_how_to_write_it(upstream: Upstream, capsys: Any) -> None:

