@@ -52,7 +52,7 @@ class Registry:
         self.keys = keys or KeyStore(environ=os.environ)
         self.session_id = uuid.uuid4().hex
         # One for the process: a key of one registry is no text for the ledger of another.
-        self.redact = _known_keys
+        self.redact = known_keys
         self.redact.learn(loaded.keys.values())
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -416,11 +416,11 @@ class _Cassettes:
             return None
         with self._lock:
             if self._opened is None or self._opened[0] != named:
-                self._opened = (named, Cassette.open(*named, redact=_known_keys))
+                self._opened = (named, Cassette.open(*named, redact=known_keys))
             return self._opened[1]
 
 
-_known_keys = Redactor()
+known_keys = Redactor()
 _cassettes = _Cassettes()
 _registry: Registry | None = None
 _registry_lock = threading.Lock()

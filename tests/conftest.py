@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 pytest_plugins = ["tests.upstream.fixtures"]
 
 LEAKY = ("SEKHA_", "OPENAI", "ANTHROPIC", "OPENROUTER", "OLLAMA", "LITELLM", "LLM_")
+# Tests that hand a key to another process begin it with this.
+RECOGNISABLE = "sk-recognisable"
 V1_NAMES = ("EMBEDDING_MODEL", "CHAT_MODEL", "SUMMARIZATION_MODEL", "VISION_MODEL")
 
 
@@ -32,3 +35,16 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(home / "jupyter"))
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     yield data
+    assert files_with_keys(data) == []
+
+
+def files_with_keys(data: Path) -> list[str]:
+    """Files of the data directory that hold a key: one a registry of this process knew, or a recognisable one."""
+    registry = sys.modules.get("sekha_magics.registry")
+    found = []
+    for path in data.rglob("*"):
+        if path.is_file() and "models" not in path.relative_to(data).parts:
+            text = path.read_bytes().decode("latin-1")
+            if RECOGNISABLE in text or (registry is not None and registry.known_keys.would_change(text)):
+                found.append(str(path.relative_to(data)))
+    return found

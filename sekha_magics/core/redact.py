@@ -29,5 +29,9 @@ class Redactor:
             # Longest first: where one key begins with another, nothing of the longer may stay.
             self._pattern = re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))))
 
+    def would_change(self, text: str) -> bool:
+        """Whether a known key stands in `text`."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
     def __call__(self, text: str) -> str:
         return self._pattern.sub("***", text) if self._pattern else text

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Writer"]
 
 _FLUSH_WAIT = 30.0
-_CLOSE_WAIT = 5.0
 _BACKGROUND_WAIT = 2.0
 _SNAPSHOTS_KNOWN = 10_000
 _NO_NUMBER = 0  # of a row that is not in the queue yet
@@ -166,10 +165,10 @@ class Writer:
     def close(self) -> None:
         atexit.unregister(self.close)
         self._at_exit = False
-        if self._folding.close(_CLOSE_WAIT):
-            self._write()
-            self._queue.close()
-            self._contents.close()
+        self._folding.close()
+        self._write()
+        self._queue.close()
+        self._contents.close()
         if self._pending:
             self._warn("close", f"{len(self._pending)} events of the ledger at {self._path} were never written.")
 

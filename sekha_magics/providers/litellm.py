@@ -24,7 +24,7 @@ from .base import Provider
 from .litellm_dialects import DIALECTS, Dialect, dialect_of
 from .litellm_errors import failure
 from .litellm_read import Reading, whole_answer
-from .litellm_render import Rendered, render_messages, render_params
+from .litellm_render import Rendered, check_text, render_messages, render_params
 from .litellm_setup import load, ready, warm
 
 if TYPE_CHECKING:
@@ -78,11 +78,15 @@ class LiteLLMProvider(Provider):
             raise failed
 
     async def embed(self, call: EmbedCall) -> Embedded:
-        from .litellm_embed import by_litellm, by_ollama
+        from .litellm_embed import by_litellm, by_ollama, nothing_embedded
         from .litellm_wire import Exchange
 
         exchange = Exchange()
         try:
+            for text in call.texts:
+                check_text(text)
+            if not call.texts:
+                return nothing_embedded(call)
             litellm = await _loaded()
             target = self._target(litellm, call.model_id)
             if target.dialect.name == "ollama":

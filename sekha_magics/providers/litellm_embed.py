@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.types import EmbedCall, Embedded
+from ..core.types import EmbedCall, Embedded, Usage
 from ..errors import BadRequest, ServerFailed
 from .litellm_dialects import Dialect
 from .litellm_read import money, usage_of
@@ -16,7 +16,12 @@ from .litellm_wire import Exchange, listening
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["by_litellm", "by_ollama"]
+__all__ = ["by_litellm", "by_ollama", "nothing_embedded"]
+
+
+def nothing_embedded(call: EmbedCall) -> Embedded:
+    """No texts, no request, no vectors."""
+    return Embedded(np.empty((0, call.dimension or 0), dtype=np.float32), Usage(), call.model_id)
 
 
 async def by_ollama(http: httpx.AsyncClient, address: str, call: EmbedCall, exchange: Exchange) -> Embedded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from ..core.types import Audio, ChatCall, Image, Message, Part, Text
 from ..errors import BadRequest
 from .litellm_dialects import CONTROL, Dialect
 
-__all__ = ["Rendered", "render_messages", "render_params"]
+__all__ = ["Rendered", "check_text", "render_messages", "render_params"]
 
 
 class Rendered(NamedTuple):
@@ -26,6 +27,7 @@ def render_messages(messages: tuple[Message, ...], dialect: Dialect) -> list[dic
 
 
 def _content(message: Message, dialect: Dialect) -> str | list[dict[str, Any]]:
+    check_text(message.text)
     if all(isinstance(part, Text) for part in message.parts):
         return message.text
     return [_part(part, dialect) for part in message.parts]
@@ -61,11 +63,20 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+def check_text(text: str) -> None:
+    """Raise `BadRequest` for half a surrogate pair, before one of the clients below stumbles over it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        where = f"character {error.start + 1}"
+        raise BadRequest(f"the text holds half a surrogate pair ({where}), which cannot be sent") from None
+
+
 def render_params(call: ChatCall, known: frozenset[str], dialect: Dialect, *, own_host: bool) -> Rendered:
     """What of `call` goes to a provider whose model knows the OpenAI parameters `known`.
 
     At a host that is not the provider's own any further parameter is passed on, for who set it knows that server; and
-    so it is for a provider that LiteLLM alone knows.
+    so it is for a provider that LiteLLM alone knows. Raises `BadRequest` for a value that has no JSON form.
     """
     arguments: dict[str, Any] = {}
     body: dict[str, Any] = {}
@@ -81,6 +92,10 @@ def render_params(call: ChatCall, known: frozenset[str], dialect: Dialect, *, ow
             left_out.append(as_written)
     if body:
         arguments["extra_body"] = body
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"a parameter has no JSON form: {error}") from error
     return Rendered(arguments, tuple(sorted(left_out)))
 
 

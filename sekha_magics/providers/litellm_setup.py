@@ -33,7 +33,8 @@ def warm() -> None:
     """Import it in the background, unless that has begun. Returns at once."""
     global _warming  # noqa: PLW0603 - one thread for the process
     if _warming is None:
-        _warming = threading.Thread(target=load, name="sekha-litellm", daemon=True)
+        # No daemon: compiled modules that wake up in an interpreter that has ended crash it.
+        _warming = threading.Thread(target=load, name="sekha-litellm")
         _warming.start()
 
 

@@ -44,16 +44,17 @@ class BackgroundFold:
             if self._noticed >= self._rows:
                 self._changed.notify()
 
-    def close(self, timeout: float) -> bool:
-        """Fold once more and end the thread. False when that took longer than `timeout` seconds and was left alone."""
+    def close(self) -> None:
+        """Fold once more, and wait for the end of the thread.
+
+        It is not left behind: a thread that comes back from DuckDB into an interpreter that has ended crashes it.
+        """
         with self._changed:
             thread = self._thread
             self._ending = True
             self._changed.notify()
-        if thread is None:
-            return True
-        thread.join(timeout)
-        return not thread.is_alive()
+        if thread is not None:
+            thread.join()
 
     def _run(self) -> None:
         while True:

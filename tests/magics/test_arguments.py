@@ -158,3 +158,20 @@ def test_help_names_every_option_of_every_magic() -> None:
 
 def test_the_tasks_offered_are_those_there_are() -> None:
     assert set(TASKS) == set(REAL_TASKS)
+
+
+def test_a_subcommand_takes_options_behind_its_words_too() -> None:
+    table = SUBCOMMANDS["cassette"]
+    for line in ("--mode replay 'a b.jsonl'", "'a b.jsonl' --mode replay"):
+        assert table.parse_anywhere(line) == ({"mode": "replay"}, "'a b.jsonl'", False)
+    assert table.parse_anywhere("a.jsonl -h").help
+    with pytest.raises(UsageError, match="--mode is given twice"):
+        table.parse_anywhere("--mode live a --mode auto")
+
+
+@given(st.text())
+def test_any_line_of_a_subcommand_is_read_or_refused_politely(text: str) -> None:
+    try:
+        SUBCOMMANDS["cassette"].parse_anywhere(text)
+    except UsageError as error:
+        assert str(error)

@@ -156,6 +156,15 @@ def test_migrate_prints_an_old_file_in_todays_form(run: Run, tmp_path: Path) -> 
     assert "llm_providers:" in ran.stdout and "type: ollama" in ran.stdout and "timeout: 5" in ran.stdout
 
 
+def test_what_was_made_of_old_variables_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_URL", "http://localhost:1")
+    monkeypatch.setenv("CHAT_MODEL", "llama3.1:8b")
+    set_registry(None)
+    first = run("%sekha config")
+    assert "ollama_migrated" in first.stdout and "OLLAMA_URL" in first.stderr
+    assert run("%sekha config").stderr == ""
+
+
 # --- keys -----------------------------------------------------------------------------------------
 
 

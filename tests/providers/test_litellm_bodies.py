@@ -347,6 +347,29 @@ def test_vectors_of_another_length_than_configured_are_refused_with_the_right_on
     assert "dimension: 8" in caught.value.hint
 
 
+def test_no_texts_need_no_request(upstream: Upstream) -> None:
+    assert embed(endpoint(upstream, "openai"), EmbedCall("text-embedding-3-small", (), 8)).vectors.shape == (0, 8)
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"params": {"stop": {"a", "b"}}}, "no JSON form"),
+        ({"params": {"stop": object()}}, "no JSON form"),
+        ({"temperature": float("nan")}, "no JSON form"),
+        ({"messages": (message("half \ud83d of a pair"),)}, r"character 6\)"),
+    ],
+)
+def test_what_cannot_be_written_down_is_refused_before_sending(
+    upstream: Upstream, kind: Kind, wrong: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(BadRequest, match=says):
+        ask(endpoint(upstream, kind), chat_call(kind, **wrong))
+    assert upstream.requests == []
+
+
 def test_anthropic_says_that_it_does_not_embed(upstream: Upstream) -> None:
     with pytest.raises(ProviderError, match="does not embed"):
         embed(endpoint(upstream, "anthropic"), EmbedCall("claude-haiku-4-5", ("a",)))

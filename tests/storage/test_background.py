@@ -32,7 +32,7 @@ def test_it_works_when_there_is_much() -> None:
     assert not work.done.wait(0.1)
     folding.notice()
     assert work.done.wait(10)
-    assert folding.close(10)
+    folding.close()
 
 
 def test_it_works_when_it_is_old() -> None:
@@ -40,7 +40,7 @@ def test_it_works_when_it_is_old() -> None:
     folding = BackgroundFold(work, rows=1000, seconds=0.05)
     folding.notice()
     assert work.done.wait(10)
-    assert folding.close(10)
+    folding.close()
 
 
 def test_it_comes_back_while_something_is_left() -> None:
@@ -48,26 +48,36 @@ def test_it_comes_back_while_something_is_left() -> None:
     folding = BackgroundFold(work, rows=1, seconds=0.05)
     folding.notice()
     assert work.done.wait(10)
-    assert folding.close(10)
+    folding.close()
 
 
 def test_closing_works_once_more_and_a_notice_after_it_begins_anew() -> None:
     work = Work(enough=2)
     folding = BackgroundFold(work, seconds=3600)
-    assert folding.close(1) and work.calls == 0, "there was nothing to do"
+    folding.close()
+    assert work.calls == 0, "there was nothing to do"
     folding.notice()
-    assert folding.close(10) and work.calls == 1
+    folding.close()
+    assert work.calls == 1
     folding.notice()
-    assert folding.close(10) and work.calls == 2
+    folding.close()
+    assert work.calls == 2
 
 
-def test_closing_does_not_wait_for_ever() -> None:
-    go_on = threading.Event()
-    folding = BackgroundFold(lambda: go_on.wait(30), rows=1)
+def test_closing_leaves_no_thread_behind_that_could_wake_up_in_a_dead_interpreter() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        go_on.wait(30)
+        return False
+
+    folding = BackgroundFold(work, rows=1)
     folding.notice()
-    assert not folding.close(0.05)
-    go_on.set()
-    assert folding.close(10)
+    assert begun.wait(10)
+    threading.Timer(0.1, go_on.set).start()
+    folding.close()
+    assert "sekha-fold" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -82,8 +92,9 @@ def test_a_forked_child_begins_its_own() -> None:
         try:
             work.done.clear()
             folding.notice()
-            code = 0 if work.done.wait(10) and folding.close(10) else 2
+            code = 0 if work.done.wait(10) else 2
+            folding.close()
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert folding.close(10)
+    folding.close()
