@@ -26,7 +26,7 @@ from .core.types import Decision, Embedding, Event, Message, Origin, Reply, Text
 from .engine import Engine
 from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking, spawn
-from .providers import provider_types, register
+from .providers import provider_types, register, warm
 from .state import State
 from .storage.forks import renew_in_child
 
@@ -65,6 +65,11 @@ class Registry:
         replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
         self.state = State(loaded, catalogue=replayed)
         self.state.catalogue  # noqa: B018 - a model that cannot be offered is an error now, not at the first request
+        if whereabouts.in_kernel():
+            ready = [
+                p for p in loaded.config.llm_providers if p.enabled and p.models and p.id not in loaded.missing_keys
+            ]
+            warm(p.type for p in ready)
         atexit.register(self.close)
 
     # --- making one ---

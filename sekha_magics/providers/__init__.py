@@ -6,7 +6,7 @@ like the kind. Nothing is imported for a kind that no configuration names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..core.types import Endpoint
     from .base import Provider
 
-__all__ = ["GROUP", "create", "provider_types", "register"]
+__all__ = ["GROUP", "create", "provider_types", "register", "warm"]
 
 GROUP = "sekha_magics.providers"
 
@@ -39,6 +39,14 @@ _registered: dict[str, type[Provider]] = {}
 def create(endpoint: Endpoint) -> Provider:
     """The provider `endpoint` describes. Raises `ConfigError` when there is no such type or its class is broken."""
     return _class_of(endpoint.type)(endpoint)
+
+
+def warm(names: Iterable[str]) -> None:
+    """Begin in the background to import what these types need, so that the first answer does not wait for it."""
+    if any(_HOMES.get(name, ("", ""))[0] == "litellm" for name in names):
+        from .litellm_setup import warm as warm_litellm
+
+        warm_litellm()
 
 
 def register(cls: type[Provider]) -> type[Provider]:
