@@ -37,7 +37,7 @@ def models(catalogue: Catalogue) -> pd.DataFrame:
     columns = ["provider_id", "provider_type", "model_id", "tasks", "context_window", "dimension", "supports_vision",
                "local", "price_input", "price_output", "price_source"]  # fmt: skip
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in columns})
-    numbers = {"context_window": "Int64", "dimension": "Int64", "supports_vision": bool, "local": bool}
+    numbers: dict[str, Any] = {"context_window": "Int64", "dimension": "Int64", "supports_vision": bool, "local": bool}
     return frame.astype(numbers)
 
 

@@ -13,7 +13,7 @@ from .core.pricing import FREE
 from .core.provider_types import ProviderType
 from .core.types import CHAT_TASKS
 from .prices import table_price
-from .providers.litellm_table import ModelLimits, limits
+from .providers.litellm.table import ModelLimits, limits
 
 if TYPE_CHECKING:
     from .config.load import Loaded
@@ -54,7 +54,7 @@ def build_catalogue(loaded: Loaded, types: Mapping[str, ProviderType], at: datet
 def _entry(
     position: int, provider: ProviderConfig, model: ModelConfig, loaded: Loaded, traits: ProviderType, at: datetime
 ) -> Entry:
-    known = _known_limits(provider, model, traits)
+    known = _known_limits(provider, model, traits) or ModelLimits()
     tasks = tuple(model.tasks)
     vision = model.vision_capabilities
     defaults = {
@@ -71,12 +71,12 @@ def _entry(
         priority=provider.priority,
         enabled=provider.enabled,
         local=_is_local(provider, model, traits),
-        context_window=model.context_window or (known.context_window if known else None),
-        max_output_tokens=model.max_output_tokens or (known.max_output_tokens if known else None),
+        context_window=model.context_window or known.context_window,
+        max_output_tokens=model.max_output_tokens or known.max_output_tokens,
         dimension=model.dimension,
-        supports_vision=_either(model.supports_vision, known and known.supports_vision),
-        supports_audio=_either(model.supports_audio, known and known.supports_audio),
-        supports_function_calling=_either(model.supports_function_calling, known and known.supports_function_calling),
+        supports_vision=_either(model.supports_vision, known.supports_vision),
+        supports_audio=_either(model.supports_audio, known.supports_audio),
+        supports_function_calling=_either(model.supports_function_calling, known.supports_function_calling),
         max_images=vision.max_images,
         max_image_bytes=int(vision.max_image_size_mb * _MIB),
         image_formats=tuple(vision.supported_formats),
@@ -110,8 +110,8 @@ def _price(provider: ProviderConfig, model: ModelConfig, traits: ProviderType, a
     return table_price(provider.type, model.base_model or model.model_id, at)
 
 
-def _either(configured: bool | None, known: bool | None) -> bool:
-    return bool(known) if configured is None else configured
+def _either(configured: bool | None, known: bool) -> bool:
+    return known if configured is None else configured
 
 
 def _known_limits(provider: ProviderConfig, model: ModelConfig, traits: ProviderType) -> ModelLimits | None:

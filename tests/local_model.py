@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sekha_magics.providers import local_files
+from sekha_magics.providers.local import files as local_files
 
 # Read when collected: each test runs with these variables cleared.
 _GIVEN = os.environ.get("SEKHA_TEST_MODEL")

@@ -19,7 +19,7 @@ import pytest
 
 from sekha_magics import __version__
 from sekha_magics.cli import main
-from sekha_magics.providers.local_files import DEFAULT_MODEL, path_of
+from sekha_magics.providers.local.files import DEFAULT_MODEL, path_of
 
 from .local_model import model_file, place_model
 

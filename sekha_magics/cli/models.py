@@ -14,7 +14,7 @@ __all__ = ["models", "pull"]
 
 def models(options: Options) -> None:
     from ..display.tables import Table
-    from ..providers.local_files import KNOWN, installed
+    from ..providers.local.files import KNOWN, installed
 
     with opened(options) as registry:
         frame = registry.models()
@@ -38,8 +38,8 @@ def _price(row: Mapping[Any, Any]) -> str:
 
 
 def pull(options: Options) -> None:
-    from ..providers.local_files import DEFAULT_MODEL, KNOWN
-    from ..providers.local_files import pull as fetch
+    from ..providers.local.files import DEFAULT_MODEL, KNOWN
+    from ..providers.local.files import pull as fetch
 
     name = options.name or DEFAULT_MODEL
     progress = _Progress()

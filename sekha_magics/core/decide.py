@@ -100,6 +100,7 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
         window = entry.context_window
         if window is not None and (least > window or (chats and expected + output > window)):
             reasons = (*reasons, _too_long(expected, output, least, window))
+        usd: Decimal | None
         if rates is not None:
             usd = EXACT.fma(rates[0], expected, EXACT.multiply(rates[1], output))
         else:

@@ -25,12 +25,12 @@ __all__ = ["GROUP", "create", "provider_types", "register", "warm"]
 GROUP = "sekha_magics.providers"
 
 _HOMES = {
-    "ollama": ("litellm", "OllamaProvider"),
-    "openai": ("litellm", "OpenAIProvider"),
-    "anthropic": ("litellm", "AnthropicProvider"),
-    "openrouter": ("litellm", "OpenRouterProvider"),
-    "litellm": ("litellm", "LiteLLMProvider"),
-    "local": ("local", "LocalProvider"),
+    "ollama": ("litellm.provider", "OllamaProvider"),
+    "openai": ("litellm.provider", "OpenAIProvider"),
+    "anthropic": ("litellm.provider", "AnthropicProvider"),
+    "openrouter": ("litellm.provider", "OpenRouterProvider"),
+    "litellm": ("litellm.provider", "LiteLLMProvider"),
+    "local": ("local.provider", "LocalProvider"),
     "scripted": ("scripted", "ScriptedProvider"),
 }
 _registered: dict[str, type[Provider]] = {}
@@ -43,8 +43,8 @@ def create(endpoint: Endpoint) -> Provider:
 
 def warm(names: Iterable[str]) -> None:
     """Begin in the background to import what these types need, so that the first answer does not wait for it."""
-    if any(_HOMES.get(name, ("", ""))[0] == "litellm" for name in names):
-        from .litellm_setup import warm as warm_litellm
+    if any(_HOMES.get(name, ("", ""))[0] == "litellm.provider" for name in names):
+        from .litellm.setup import warm as warm_litellm
 
         warm_litellm()
 

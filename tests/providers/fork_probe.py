@@ -6,7 +6,7 @@ import sys
 
 from sekha_magics.core.types import Endpoint, Secret
 from sekha_magics.providers import create
-from sekha_magics.providers.litellm import warm
+from sekha_magics.providers.litellm.setup import warm
 from tests.upstream.asking import chat_call, gather
 
 # The fork may come while the import is under way.

@@ -9,7 +9,7 @@ import time
 import anyio
 
 from sekha_magics.core.types import ChatCall, Endpoint, Message, Text
-from sekha_magics.providers.local import LocalProvider
+from sekha_magics.providers.local.provider import LocalProvider
 
 
 def ask() -> None:

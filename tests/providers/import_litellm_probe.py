@@ -15,15 +15,15 @@ def audit(event: str, args: tuple[object, ...]) -> None:
 sys.addaudithook(audit)
 
 from sekha_magics.core.types import Endpoint  # noqa: E402
-from sekha_magics.providers import create, litellm_table, provider_types  # noqa: E402
+from sekha_magics.providers import create, provider_types  # noqa: E402
+from sekha_magics.providers.litellm import table as litellm_table  # noqa: E402
 
 assert "openai" in provider_types()
 create(Endpoint("p", "openai"))
 litellm_table.limits("openai", "gpt-4o")
 heavy = [name for name in ("litellm", "httpx", "openai", "numpy", "aiohttp", "pydantic") if name in sys.modules]
 
-from sekha_magics.providers.litellm import warm  # noqa: E402
-from sekha_magics.providers.litellm_setup import load  # noqa: E402
+from sekha_magics.providers.litellm.setup import load, warm  # noqa: E402
 
 warm()
 load()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha_magics.core.types import Usage
-from sekha_magics.providers.litellm_read import money
+from sekha_magics.providers.litellm.read import money
 from tests.upstream.answers import Answer, Kind, Tokens
 from tests.upstream.asking import ask, chat_call, embed, endpoint
 from tests.upstream.server import Upstream

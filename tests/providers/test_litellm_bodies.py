@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sekha_magics.core.types import Audio, EmbedCall, Image, Message, Text
 from sekha_magics.errors import BadRequest, ProviderError
-from sekha_magics.providers.litellm_dialects import DIALECTS
-from sekha_magics.providers.litellm_render import render_params
+from sekha_magics.providers.litellm.dialects import DIALECTS
+from sekha_magics.providers.litellm.render import render_params
 from tests.upstream.answers import Kind
 from tests.upstream.asking import EMBEDDING_MODEL, MODEL, ask, chat_call, embed, endpoint, message
 from tests.upstream.server import Upstream

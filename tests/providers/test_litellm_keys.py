@@ -15,7 +15,7 @@ import pytest
 from sekha_magics.core.types import EmbedCall, Endpoint, Secret
 from sekha_magics.errors import AuthenticationFailed, BadRequest, ConnectionFailed, ModelNotFound
 from sekha_magics.providers import create
-from sekha_magics.providers.litellm_setup import load
+from sekha_magics.providers.litellm.setup import load
 from tests.upstream.answers import Kind
 from tests.upstream.asking import EMBEDDING_MODEL, MODEL, ask, chat_call, embed, endpoint, run
 from tests.upstream.server import Upstream

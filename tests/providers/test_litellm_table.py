@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sekha_magics.providers.litellm_table import limits
+from sekha_magics.providers.litellm.table import limits
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_nothing_is_guessed_from_a_similar_name(type_: str, model: str) -> None:
 
 def test_looking_up_does_not_import_litellm() -> None:
     code = (
-        "import sys; from sekha_magics.providers.litellm_table import limits;"
+        "import sys; from sekha_magics.providers.litellm.table import limits;"
         "print(limits('openai', 'gpt-4o') is not None, 'litellm' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -23,9 +23,9 @@ from sekha_magics.errors import (
     ModelNotFound,
     ProviderTimeout,
 )
-from sekha_magics.providers import local_child
-from sekha_magics.providers.local import LocalProvider
-from sekha_magics.providers.local_wire import refusal
+from sekha_magics.providers.local import child as local_child
+from sekha_magics.providers.local.provider import LocalProvider
+from sekha_magics.providers.local.wire import refusal
 
 from ..local_model import model_file, place_model
 

@@ -16,8 +16,8 @@ import pytest
 
 from sekha_magics.core.types import ChatCall, Endpoint, Message, Text
 from sekha_magics.errors import ConnectionFailed, StreamInterrupted
-from sekha_magics.providers.local import LocalProvider
-from sekha_magics.providers.local_server import default_threads
+from sekha_magics.providers.local.provider import LocalProvider
+from sekha_magics.providers.local.server import default_threads
 
 from ..local_model import model_file
 
@@ -53,7 +53,7 @@ def servers(of: int | None = None) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(of).children():
         try:
-            if "sekha_magics.providers.local_server" in child.cmdline():
+            if "sekha_magics.providers.local.server" in child.cmdline():
                 found.append(child)
         except psutil.Error:
             continue
@@ -157,7 +157,7 @@ def test_an_interrupt_meant_for_the_cell_does_not_reach_it(provider: LocalProvid
 
 
 def test_the_key_stands_in_no_argument_variable_or_file(provider: LocalProvider, own_directories: Path) -> None:
-    from sekha_magics.providers import local_child
+    from sekha_magics.providers.local import child as local_child
 
     process = started_by(provider)
     key = local_child.lease(local_child.Launch(model_file(), None, CONTEXT), provider).key

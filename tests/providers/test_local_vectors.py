@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sekha_magics.core.types import EmbedCall, Embedded, Endpoint
 from sekha_magics.errors import BadRequest, ModelNotFound
-from sekha_magics.providers.local import EMBEDDING_MODEL, LocalProvider
+from sekha_magics.providers.local.provider import EMBEDDING_MODEL, LocalProvider
 
 pytest.importorskip("wordllama")
 
@@ -82,7 +82,7 @@ def test_another_dimension_or_model_is_refused() -> None:
 
 def test_loading_the_table_leaves_the_users_logging_alone() -> None:
     script = (
-        "import logging, sekha_magics.providers.local_vectors as v; v.embed(['a']);"
+        "import logging, sekha_magics.providers.local.vectors as v; v.embed(['a']);"
         "root = logging.getLogger(); print(root.handlers, root.level)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

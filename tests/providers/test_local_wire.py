@@ -22,7 +22,7 @@ from sekha_magics.errors import (
     RateLimited,
     ServerFailed,
 )
-from sekha_magics.providers.local_wire import Answer, events, refusal, request_body
+from sekha_magics.providers.local.wire import Answer, events, refusal, request_body
 
 
 def ask(text: str = "hi", **options: Any) -> ChatCall:

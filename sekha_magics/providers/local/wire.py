@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.types import ChatCall, Finish, Message, Text, Usage
-from ..errors import BadRequest, ContextLengthExceeded, ProviderError
-from .statuses import failure_class
+from ...core.types import ChatCall, Finish, Message, Text, Usage
+from ...errors import BadRequest, ContextLengthExceeded, ProviderError
+from ..statuses import failure_class
 
 __all__ = ["DEFAULT_MAX_TOKENS", "OBEYED", "Answer", "events", "refusal", "request_body"]
 

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..core.types import Audio, ChatCall, Image, Message, Part, Text
-from ..errors import BadRequest
-from .litellm_dialects import CONTROL, Dialect
+from ...core.types import Audio, ChatCall, Image, Message, Part, Text
+from ...errors import BadRequest
+from .dialects import CONTROL, Dialect
 
 __all__ = ["Rendered", "check_text", "render_messages", "render_params"]
 

@@ -24,8 +24,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import InvalidInput, ProviderError, SekhaError
-from ..storage.paths import data_dir, private_directory
+from ...errors import InvalidInput, ProviderError, SekhaError
+from ...storage.paths import data_dir, private_directory
 
 __all__ = ["DEFAULT_MODEL", "KNOWN", "ModelFile", "PullFailed", "check_gguf", "installed", "path_of", "pull"]
 

@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..core.provider_types import BUILT_IN, ProviderType
-from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe, Usage
-from ..errors import (
+from ...core.provider_types import BUILT_IN, ProviderType
+from ...core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe, Usage
+from ...errors import (
     BadRequest,
     ConfigError,
     ConnectionFailed,
@@ -29,10 +29,10 @@ from ..errors import (
     ProviderTimeout,
     StreamInterrupted,
 )
-from .base import Provider
-from .local_child import DEFAULT_CONTEXT, Child, Launch, lease, release
-from .local_files import DEFAULT_MODEL, check_gguf, installed, path_of
-from .local_wire import Answer, events, refusal, request_body
+from ..base import Provider
+from .child import DEFAULT_CONTEXT, Child, Launch, lease, release
+from .files import DEFAULT_MODEL, check_gguf, installed, path_of
+from .wire import Answer, events, refusal, request_body
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +75,7 @@ class LocalProvider(Provider):
     async def embed(self, call: EmbedCall) -> Embedded:
         import anyio.to_thread
 
-        from .local_vectors import DIMENSION, embed
+        from .vectors import DIMENSION, embed
 
         with self._naming(call.model_id):
             if call.model_id != EMBEDDING_MODEL:

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
-from ..core.types import Endpoint, Probe
-from .litellm_dialects import Dialect
-from .litellm_errors import failure
-from .litellm_wire import Exchange, Wire, listening
+from ...core.types import Endpoint, Probe
+from .dialects import Dialect
+from .errors import failure
+from .wire import Exchange, Wire, listening
 
 __all__ = ["probe"]
 

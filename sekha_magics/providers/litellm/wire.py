@@ -20,9 +20,9 @@ from typing import Any
 import anyio
 import httpx
 
-from ..core.types import Endpoint
-from ..errors import ServerFailed
-from .litellm_dialects import Dialect
+from ...core.types import Endpoint
+from ...errors import ServerFailed
+from .dialects import Dialect
 
 __all__ = ["Exchange", "Misdirected", "Wire", "listening"]
 

@@ -17,18 +17,18 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
-from ..core.provider_types import BUILT_IN, ProviderType
-from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
-from ..errors import BadRequest, ModelNotFound, ProviderError, ServerFailed
-from .base import Provider
-from .litellm_dialects import DIALECTS, Dialect, dialect_of
-from .litellm_errors import failure
-from .litellm_read import Reading, whole_answer
-from .litellm_render import Rendered, check_text, render_messages, render_params
-from .litellm_setup import load, ready, warm
+from ...core.provider_types import BUILT_IN, ProviderType
+from ...core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
+from ...errors import BadRequest, ModelNotFound, ProviderError, ServerFailed
+from ..base import Provider
+from .dialects import DIALECTS, Dialect, dialect_of
+from .errors import failure
+from .read import Reading, whole_answer
+from .render import Rendered, check_text, render_messages, render_params
+from .setup import load, ready, warm
 
 if TYPE_CHECKING:
-    from .litellm_wire import Exchange, Wire
+    from .wire import Exchange, Wire
 
 __all__ = [
     "AnthropicProvider",
@@ -63,7 +63,7 @@ class LiteLLMProvider(Provider):
         self._clients: dict[str, Any] = {}
 
     async def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:
-        from .litellm_wire import Exchange
+        from .wire import Exchange
 
         exchange = Exchange()
         failed: ProviderError | None = None
@@ -78,8 +78,8 @@ class LiteLLMProvider(Provider):
             raise failed
 
     async def embed(self, call: EmbedCall) -> Embedded:
-        from .litellm_embed import by_litellm, by_ollama, nothing_embedded
-        from .litellm_wire import Exchange
+        from .embed import by_litellm, by_ollama, nothing_embedded
+        from .wire import Exchange
 
         exchange = Exchange()
         try:
@@ -100,7 +100,7 @@ class LiteLLMProvider(Provider):
         raise failed
 
     async def probe(self) -> Probe:
-        from .litellm_probe import probe
+        from .probe import probe
 
         dialect = DIALECTS.get(self.traits.name)
         if dialect is None:
@@ -145,7 +145,7 @@ class LiteLLMProvider(Provider):
         self, litellm: Any, call: ChatCall, target: _Target, rendered: Rendered, exchange: Exchange
     ) -> tuple[Any, tuple[str, ...]]:
         """LiteLLM's response, and what was left out of the request in the end."""
-        from .litellm_wire import listening
+        from .wire import listening
 
         fixed: dict[str, Any] = {
             **self._addressed(target),
@@ -237,7 +237,7 @@ class LiteLLMProvider(Provider):
     # --- connections ------------------------------------------------------------------------------
 
     def _wire(self, dialect: Dialect) -> Wire:
-        from .litellm_wire import Wire
+        from .wire import Wire
 
         wire = self._wires.get(dialect.name)
         if wire is None or not wire.usable():

@@ -1,6 +1,6 @@
 """The embedded model's process: llama.cpp behind an OpenAI-compatible server on loopback.
 
-Run as `python -m sekha_magics.providers.local_server`. One JSON line on standard input says what to serve (path, key,
+Run as `python -m sekha_magics.providers.local.server`. One JSON line on standard input says what to serve (path, key,
 alias, threads, context, log); one JSON line on standard output says where (`{"address": ...}`). The process ends when
 standard input does, and so it never outlives the kernel that started it, however that ended. Whatever llama.cpp
 prints goes to the log, and the key is in no argument list and no environment.

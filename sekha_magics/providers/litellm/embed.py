@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.types import EmbedCall, Embedded, Usage
-from ..errors import BadRequest, ServerFailed
-from .litellm_dialects import Dialect
-from .litellm_read import money, usage_of
-from .litellm_wire import Exchange, listening
+from ...core.types import EmbedCall, Embedded, Usage
+from ...errors import BadRequest, ServerFailed
+from .dialects import Dialect
+from .read import money, usage_of
+from .wire import Exchange, listening
 
 if TYPE_CHECKING:
     import httpx

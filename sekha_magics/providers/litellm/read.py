@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ..core.types import Finish, Usage
+from ...core.types import Finish, Usage
 
 __all__ = ["Reading", "money", "usage_of", "whole_answer"]
 

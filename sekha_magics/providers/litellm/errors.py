@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..core.types import Endpoint
-from ..errors import (
+from ...core.types import Endpoint
+from ...errors import (
     AuthenticationFailed,
     BadRequest,
     ConnectionFailed,
@@ -19,13 +19,13 @@ from ..errors import (
     RateLimited,
     ServerFailed,
 )
-from .statuses import failure_class, retry_after
+from ..statuses import failure_class, retry_after
 
 if TYPE_CHECKING:
     import httpx
 
-    from .litellm_dialects import Dialect
-    from .litellm_wire import Exchange
+    from .dialects import Dialect
+    from .wire import Exchange
 
 __all__ = ["failure"]
 
@@ -113,7 +113,7 @@ def _of_transport(
 ) -> tuple[type[ProviderError], str, str | None]:
     import httpx
 
-    from .litellm_wire import Misdirected
+    from .wire import Misdirected
 
     address = dialect.address(endpoint.base_url) if dialect else endpoint.base_url
     if isinstance(error, Misdirected):

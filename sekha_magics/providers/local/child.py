@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from ..errors import ConnectionFailed
-from ..storage.paths import data_dir, private_directory, private_file
+from ...errors import ConnectionFailed
+from ...storage.paths import data_dir, private_directory, private_file
 
 __all__ = ["DEFAULT_CONTEXT", "Child", "Launch", "close_all", "lease", "release"]
 
@@ -55,7 +55,7 @@ class Child:
             self._log_start = self.log.stat().st_size
         except OSError as error:
             raise ConnectionFailed(f"the embedded model cannot write its log: {error}") from error
-        package = Path(__file__).resolve().parents[2]
+        package = Path(__file__).resolve().parents[3]
         flags = 0
         if sys.platform == "win32":
             flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -63,7 +63,7 @@ class Child:
         # working folder is the package's, so that a user's `json.py` beside the notebook is not what it imports.
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sekha_magics.providers.local_server"],
+                [sys.executable, "-m", "sekha_magics.providers.local.server"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=package,
                 start_new_session=True, creationflags=flags,
             )  # fmt: skip
