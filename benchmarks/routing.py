@@ -1,7 +1,7 @@
 """What a decision costs, and what the engine adds to a call, beside what `litellm.Router` adds in the same run.
 
-Calls are taken in turns (bare, Router, ours without and with the ledger), and the difference to the bare call of the same
-turn is what counts: a shared machine is slow for all of them alike. Everything runs in one asyncio loop.
+Calls are taken in turns (bare, Router, ours without and with the ledger), and the difference to the bare call of the
+same turn is what counts: a shared machine is slow for all of them alike. Everything runs in one asyncio loop.
 
     python benchmarks/routing.py [turns]
 """

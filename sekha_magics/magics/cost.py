@@ -1,7 +1,7 @@
 """`%sekha_cost`: what was spent, by model, cell, day or another group.
 
-A replay spends nothing, so its recorded cost stands in a column of its own. A sum that leaves unpriced calls out
-says so.
+A replay spends nothing, so among live calls its recorded cost counts for nothing; while a notebook is replayed the
+recorded cost is shown as it was, so that the output is the same. A sum that leaves unpriced calls out says so.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def cost(line: str) -> pd.DataFrame | None:
         condition, scope = f"session_id = '{in_use.session_id}'", "this session"
     query = files(__package__).joinpath("cost.sql").read_text(encoding="utf-8")
     order = "day DESC" if by == "day" else "cost_usd DESC NULLS LAST, calls DESC"
-    frame = in_use.ledger.sql(query.format(group=_GROUPS[by], condition=condition, order=order))
-    return _shown(frame, scope)
+    replaying = in_use.cassette is not None and in_use.cassette.mode == "replay"
+    asked = {"group": _GROUPS[by], "condition": condition, "order": order, "replaying": str(replaying)}
+    return _shown(in_use.ledger.sql(query.format(**asked)), scope)
 
 
 def _shown(frame: pd.DataFrame, scope: str) -> pd.DataFrame:
@@ -67,8 +68,9 @@ def _shown(frame: pd.DataFrame, scope: str) -> pd.DataFrame:
     replayed = sum((usd for usd in frame["replayed_usd"] if usd is not None), Decimal(0))
     total = format_sum(spent, int(frame["unpriced_calls"].sum()))
     notes = (f"Replayed answers once cost {format_usd(replayed)} and count for nothing here.",) if replayed else ()
-    money = {"cost_usd": format_usd, "replayed_usd": lambda usd: None if usd is None else format_usd(usd)}
-    return ShownFrame(frame, caption=f"{total} in {scope}", footnotes=notes, empty="no calls", column=money)
+    spending = frame.drop(columns="replayed_usd")
+    caption = f"{total} in {scope}"
+    return ShownFrame(spending, caption=caption, footnotes=notes, empty="no calls", column={"cost_usd": format_usd})
 
 
 def beginning(text: str, now: datetime) -> datetime:

@@ -40,6 +40,10 @@ def _short_errors(magic: _Magic) -> _Magic:
             # IPython prints the whole native traceback when a group of exceptions stands anywhere behind an error.
             error.__context__ = None
             raise
+        except KeyboardInterrupt as interrupt:
+            said = "KeyboardInterrupt: the request was cancelled; what it cost is in the ledger"
+            interrupt._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
+            raise
 
     return run  # type: ignore[return-value]
 

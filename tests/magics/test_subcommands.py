@@ -266,7 +266,13 @@ def test_what_was_recorded_is_replayed_without_asking(run: Run, parrot: Callable
     assert again.outputs[0].data == first.outputs[0].data
     assert again.value.replayed
     assert isinstance(run("%sekha_chat something new").error, errors.CassetteMiss)
-    assert "Replayed answers" in run("%sekha_cost").stdout
+    replaying = run("%sekha_cost").stdout
+    assert "$0.000003 in this session" in replaying
+    assert "Replayed answers" not in replaying
+    run("%sekha cassette off")
+    live = run("%sekha_cost").stdout
+    assert "$0 in this session" in live
+    assert "Replayed answers once cost $0.000003 and count for nothing here" in live
 
 
 def test_a_replay_needs_no_usable_configuration(run: Run, tmp_path: Path, shell: InteractiveShell) -> None:

@@ -18,10 +18,9 @@ def models(arguments: Arguments) -> pd.DataFrame:
     from ..shown import ShownFrame
 
     no_words(arguments)
-    in_use = registry()
     return ShownFrame(
-        in_use.models(),
-        caption=f"models, from {in_use.state.loaded.source}",
+        registry().models(),
+        caption="models",
         footnotes=("Prices are USD per million tokens.",),
         empty="no model is configured",
     )
