@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import replay
 from .ask import Ask, EmbedAsk
 from .attempt import Attempt, utc_now
-from .cassette import Cassette, Recording, render
+from .cassette import Cassette, Recording, Rendered, render
 from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.failure import after
@@ -38,7 +38,7 @@ from .core.types import (
     Text,
     Usage,
 )
-from .errors import AllProvidersFailed, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
+from .errors import AllProvidersFailed, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
 from .loop import Emit
 from .state import State
 
@@ -98,7 +98,7 @@ class Engine:
     async def chat(self, ask: Ask, emit: Emit) -> Reply:
         """An answer, or the error that says why there is none."""
         rendered = render("chat", ask.messages, ask.options) if self.cassette else None
-        if self.cassette and rendered and (recording := self.cassette.play(rendered)):
+        if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed(ask, recording, emit)
         decision = self.decide(ask)
         reply = await self._answered(ask, decision, emit)
@@ -150,7 +150,7 @@ class Engine:
 
     async def embed(self, ask: EmbedAsk, _emit: Emit) -> Embedding:
         rendered = render("embed", ask.texts, ask.options) if self.cassette else None
-        if self.cassette and rendered and (recording := self.cassette.play(rendered)):
+        if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed_embedding(ask, recording)
         decision = self.decide(ask)
         embedding = await self._embedded(ask, decision)
@@ -260,6 +260,14 @@ class Engine:
         return failed
 
     # --- replay ---
+
+    def _recorded(self, ask: Asked, rendered: Rendered) -> Recording | None:
+        try:
+            return self.cassette.play(rendered) if self.cassette else None
+        except CassetteMiss:
+            # Nothing was recorded of a request that nobody might answer: it is refused again, with the same words.
+            self.decide(ask)
+            raise
 
     def _replayed(self, ask: Ask, recording: Recording, emit: Emit) -> Reply:
         text = recording.text or ""

@@ -40,7 +40,8 @@ PROMPTS = (
 class Stage:
     """`build` makes a fresh provider that works; `refusing` one whose every chat fails, where there is such a way.
 
-    `says` gives the answer to a prompt, where that is known. `key` is a key that must never be shown.
+    `says` gives the answer to a prompt, where that is known. `key` is a key that must never be shown. `max_tokens`
+    keeps the answers of a real model short.
     """
 
     build: Callable[[], Provider]
@@ -49,6 +50,7 @@ class Stage:
     refusing: Callable[[], Provider] | None = None
     says: Callable[[str], str] | None = None
     key: str | None = None
+    max_tokens: int | None = None
 
 
 class ProviderConformance:
@@ -167,7 +169,7 @@ class ProviderConformance:
 
 
 def _call(stage: Stage, text: str, **more: Any) -> ChatCall:
-    return ChatCall(stage.model, (Message("user", (Text(text),)),), **more)
+    return ChatCall(stage.model, (Message("user", (Text(text),)),), **{"max_tokens": stage.max_tokens, **more})
 
 
 async def _items(provider: Provider, call: ChatCall) -> list[str | Finish]:

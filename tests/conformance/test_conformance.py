@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sekha_magics.core.types import Endpoint, Secret
 from sekha_magics.providers import create
 from tests.conformance.example_plugin import ShoutingProvider
 from tests.conformance.suite import ProviderConformance, Stage
+from tests.local_model import place_model
 from tests.upstream.answers import Kind
 from tests.upstream.asking import EMBEDDING_MODEL, MODEL
 from tests.upstream.server import Upstream
@@ -104,4 +107,18 @@ class TestTheExampleOfAPlugin(ProviderConformance):
             refusing=lambda: ShoutingProvider(Endpoint("loud", "shouting", api_key=Secret(KEY))),
             says=str.upper,
             key=KEY,
+        )
+
+
+@pytest.mark.model
+class TestLocal(ProviderConformance):
+    @pytest.fixture
+    def stage(self, own_directories: Path) -> Stage:
+        place_model(own_directories)
+        return Stage(
+            build=lambda: create(Endpoint("here", "local")),
+            model="smollm2-135m-instruct",
+            embedding_model="wordllama-256",
+            refusing=lambda: create(Endpoint("here", "local", options={"path": str(own_directories / "none.gguf")})),
+            max_tokens=12,
         )

@@ -103,3 +103,15 @@ def test_a_failure_is_not_recorded_and_leaves_the_cassette_whole(tmp_path):
         reg.chat("good")
     with Registry.replaying(path) as again:
         assert again.chat("good").text == "fine"
+
+
+def test_a_refusal_is_the_same_refusal_when_replayed(tmp_path):
+    path, reg = record(tmp_path, provider("a"), provider("b", model={"context_window": 300}))
+    with reg:
+        reg.chat("x")
+        with pytest.raises(NoEligibleModel) as lived:
+            reg.chat("words " * 500, model="b-model")
+    with Registry.replaying(path) as again:
+        with pytest.raises(NoEligibleModel) as replayed:
+            again.chat("words " * 500, model="b-model")
+        assert str(replayed.value) == str(lived.value)

@@ -72,12 +72,14 @@ def test_closing_leaves_no_thread_behind_that_could_wake_up_in_a_dead_interprete
         go_on.wait(30)
         return False
 
+    before = set(threading.enumerate())
     folding = BackgroundFold(work, rows=1)
     folding.notice()
     assert begun.wait(10)
+    (started,) = set(threading.enumerate()) - before
     threading.Timer(0.1, go_on.set).start()
     folding.close()
-    assert "sekha-fold" not in [thread.name for thread in threading.enumerate()]
+    assert not started.is_alive()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
