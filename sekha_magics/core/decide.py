@@ -41,23 +41,29 @@ def decide(request: Request, snapshot: Snapshot, policy: Policy, *, decision_id:
     latencies = snapshot.latencies
     ranked = _rank(judged, need, snapshot, policy)
     ranks = {index: rank for rank, (_, _, index) in enumerate(ranked, 1)}
-    verdicts = [
-        Candidate(
-            entry.provider_id,
-            entry.model_id,
-            not reasons,
-            reasons,
-            usd,
-            ranks.get(index),
-            entry.priority,
-            entry.provider_type,
-            high,
-            output,
-            _p50(latencies, entry) if latencies else None,
-        )
-        for index, (entry, reasons, usd, high, output) in enumerate(judged)
-    ]
-    candidates = tuple(verdicts)
+    # Of a large catalogue a thousand of these are made: past the keyword handling of the class they cost half.
+    make = tuple.__new__
+    candidates = tuple(
+        [
+            make(
+                Candidate,
+                (
+                    entry.provider_id,
+                    entry.model_id,
+                    not reasons,
+                    reasons,
+                    usd,
+                    ranks.get(index),
+                    entry.priority,
+                    entry.provider_type,
+                    high,
+                    output,
+                    _p50(latencies, entry) if latencies else None,
+                ),
+            )
+            for index, (entry, reasons, usd, high, output) in enumerate(judged)
+        ]
+    )
     if not ranked:
         refused = Decision(
             decision_id, request, snapshot, need.task, policy.name, "", "", "", None, "none eligible", candidates
@@ -91,6 +97,8 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     task, check_task, limited = need.task, need.check_task, need.max_cost is not None
     tokens, max_tokens, least = request.input_tokens, request.max_tokens, request.context_size or 0
     expected, chats = tokens.expected, request.operation == "chat"
+    expected_tokens, output_tokens = Decimal(expected), Decimal(max_tokens) if chats and max_tokens else None
+    fma, multiply = EXACT.fma, EXACT.multiply
     judged: list[_Judged] = []
     for entry, against, fitting, rates in snapshot.catalogue.prepared:
         output = (max_tokens or fitting) if chats else 0
@@ -102,7 +110,7 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
             reasons = (*reasons, _too_long(expected, output, least, window))
         usd: Decimal | None
         if rates is not None:
-            usd = EXACT.fma(rates[0], expected, EXACT.multiply(rates[1], output))
+            usd = fma(rates[0], expected_tokens, multiply(rates[1], output_tokens or output))
         else:
             usd = estimate(entry.price, expected, output)
         high = estimate(entry.price, tokens.high, output) if limited else usd

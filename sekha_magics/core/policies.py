@@ -13,6 +13,7 @@ __all__ = ["BUILT_IN", "Policy", "Standing"]
 
 # A median of fewer calls says more of chance than of the provider.
 _ENOUGH_CALLS = 5
+_NOTHING = Decimal(0)
 
 
 class Standing(NamedTuple):
@@ -38,19 +39,14 @@ class Policy(Protocol):
     def because(self, part: int, chosen: Standing, rivals: int) -> str: ...
 
 
-def _money(standing: Standing) -> tuple[bool, Decimal]:
-    usd = standing.estimated_cost
-    return (usd is None, usd if usd is not None else Decimal(0))
-
-
 class Priority:
     """Preferred, provider priority, `default_models`, estimated cost (unknown last), order in the file."""
 
     name = "priority"
 
     def key(self, standing: Standing) -> tuple[Any, ...]:
-        entry = standing.entry
-        return (not standing.preferred, entry.priority, not standing.default, *_money(standing), entry.position)
+        entry, usd, _, preferred, default = standing
+        return (not preferred, entry.priority, not default, usd is None, usd or _NOTHING, entry.position)
 
     def because(self, part: int, chosen: Standing, rivals: int) -> str:
         at = f"priority {chosen.entry.priority}"
@@ -70,7 +66,8 @@ class Cheapest:
     name = "cheapest"
 
     def key(self, standing: Standing) -> tuple[Any, ...]:
-        return (not standing.preferred, *_money(standing), standing.entry.priority, standing.entry.position)
+        entry, usd, _, preferred, _ = standing
+        return (not preferred, usd is None, usd or _NOTHING, entry.priority, entry.position)
 
     def because(self, part: int, chosen: Standing, rivals: int) -> str:
         return (
