@@ -250,7 +250,7 @@ class Engine:
             self._write(ask, decision, "ok", (calls[-1],), attempt.text)
 
     def _all_failed(self, calls: list[Call], errors: list[ProviderError]) -> AllProvidersFailed:
-        lines = [f"  {e.provider_id}/{e.model_id}: {e.message}" for e in errors]
+        lines = [f"  {_told(e)}" for e in errors]
         count = "The provider" if len(errors) == 1 else f"All {len(errors)} providers"
         hints = dict.fromkeys(e.hint for e in errors if e.hint)
         failed = AllProvidersFailed(
@@ -337,8 +337,14 @@ def _interrupted(error: ProviderError, attempt: Attempt) -> StreamInterrupted:
 def _went_before(errors: list[ProviderError], attempt: Attempt) -> list[str]:
     if not errors:
         return []
-    failed = "; ".join(f"{e.provider_id}/{e.model_id}: {e.message}" for e in errors)
+    failed = "; ".join(map(_told, errors))
     return [f"{failed}; answered by {attempt.entry.provider_id}/{attempt.entry.model_id}"]
+
+
+def _told(error: ProviderError) -> str:
+    """The message, with the name of its provider unless it begins with that."""
+    named = error.message.startswith(error.provider_id)
+    return error.message if named else f"{error.provider_id}/{error.model_id}: {error.message}"
 
 
 def _left_out(attempt: Attempt) -> list[str]:

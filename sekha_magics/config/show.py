@@ -1,4 +1,4 @@
-"""The configuration in force, with every default filled in, and where each key comes from instead of the key."""
+"""The configuration in force, as short as it can be written, and where each key comes from instead of the key."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ _SECRET_NAME = re.compile(r"key|token|secret|passw|credential|auth|cookie", re.I
 
 
 def show(loaded: Loaded) -> dict[str, Any]:
-    """Plain values. Options that look like keys are hidden, those that came from a variable stand as written."""
-    config: dict[str, Any] = _plain(loaded.config.model_dump(exclude={"llm_providers": {"__all__": {"api_key"}}}))
+    """Plain values, those that differ from their default. Options that look like keys are hidden, those that came from
+    a variable stand as written."""
+    kept = loaded.config.model_dump(exclude_defaults=True, exclude={"llm_providers": {"__all__": {"api_key"}}})
+    config: dict[str, Any] = {"config_version": loaded.config.config_version, "llm_providers": [], **_plain(kept)}
     for i, given in enumerate(config["llm_providers"]):
         name = given["id"]
         # The key stands where a reader looks for it, not at the end.
-        head = {k: given.pop(k) for k in ("id", "type", "base_url")}
-        provider = config["llm_providers"][i] = {**head, "api_key": None, **given}
+        provider = {k: given.pop(k) for k in ("id", "type", "base_url") if k in given}
         if (key := loaded.key_sources.get(name)) or (key := loaded.missing_keys.get(name)):
             provider["api_key"] = f"({key})"
-        provider["options"] = _options(provider["options"], ("llm_providers", i, "options"), loaded)
+        if "options" in given:
+            given["options"] = _options(given["options"], ("llm_providers", i, "options"), loaded)
+        config["llm_providers"][i] = {**provider, **given}
     return config
 
 
 def show_yaml(loaded: Loaded) -> str:
-    return dump_yaml(show(loaded))
+    return dump_yaml(show(loaded)) + "# what is not here has its default\n"
 
 
 def _options(value: Any, path: KeyPath, loaded: Loaded) -> Any:

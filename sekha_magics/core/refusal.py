@@ -23,7 +23,9 @@ def refusal(decision: Decision) -> NoEligibleModel:
         return NoEligibleModel("No model is configured.", decision=decision, hint=NO_MODELS_HINT)
     # Those nearest to being eligible first: one reason to mend is what a reader looks for.
     nearest = sorted(candidates, key=lambda c: ("not_pinned" in c.reasons, len(c.reasons), c.priority))
-    meant = [c for c in nearest if "not_pinned" not in c.reasons] or nearest
+    meant = [c for c in nearest if "not_pinned" not in c.reasons]
+    if decision.request.model is not None and not meant:
+        return _unknown_model(decision, nearest)
     shown = meant[:_SHOWN]
     lines = [f"  {c.name}: {_because(c)}" for c in shown]
     if hidden := nearest[len(shown) :]:
@@ -36,16 +38,24 @@ def refusal(decision: Decision) -> NoEligibleModel:
     return NoEligibleModel(message, candidates=candidates, decision=decision, hint=_hint(decision, nearest))
 
 
+def _unknown_model(decision: Decision, nearest: list[Candidate]) -> NoEligibleModel:
+    names = [c.name for c in nearest]
+    listed = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    model = str(decision.request.model)
+    close = get_close_matches(model, [*names, *(c.model_id for c in nearest)], n=3, cutoff=0.4)
+    return NoEligibleModel(
+        f"No provider has the model {model}.\n  not_pinned: {listed}",
+        candidates=decision.candidates,
+        decision=decision,
+        hint=f"Did you mean {' or '.join(close)}?" if close else "`%sekha models` lists what is configured.",
+    )
+
+
 def _because(candidate: Candidate) -> str:
     return "; ".join(f"{reason} ({reason.detail})" if reason.detail else str(reason) for reason in candidate.reasons)
 
 
 def _hint(decision: Decision, nearest: list[Candidate]) -> str:
-    request = decision.request
-    names = [c.model_id for c in nearest] + [c.name for c in nearest]
-    if request.model is not None and request.model not in names:
-        close = get_close_matches(request.model, names, n=3, cutoff=0.4)
-        return f"Did you mean {' or '.join(close)}?" if close else "`%sekha models` lists what is configured."
     best = nearest[0]
     advice = {
         "wrong_task": f"Give a model the task {decision.task} in the configuration, or ask for another task.",

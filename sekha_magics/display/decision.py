@@ -70,6 +70,8 @@ def _row(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _circumstances(decision: Decision) -> str:
+    if not decision.model_id:
+        return one_line(f"{decision.task}, policy {decision.policy}")
     estimate = _estimate(decision.estimated_cost)
     about = "about " if decision.estimated_cost else ""
     return one_line(f"{decision.task}, policy {decision.policy}, {about}{estimate}")
@@ -82,7 +84,7 @@ def _estimate(usd: Decimal | None) -> str:
 
 def _sentence(decision: Decision) -> str:
     if not decision.model_id:
-        return f"No model may answer ({_circumstances(decision)}). {one_line(decision.reason)}".rstrip()
+        return f"No model may answer ({_circumstances(decision)})"
     chosen = one_line(f"{decision.model_id} at {decision.provider_id}")
     return f"{chosen} ({_circumstances(decision)})\n{one_line(decision.reason)}"
 

@@ -211,7 +211,7 @@ def test_an_estimate_says_that_it_is_about_right() -> None:
 def test_a_refused_decision_says_that_no_model_may_answer() -> None:
     refused = decision((KEYLESS,), provider_id="", model_id="", estimated_cost=None, reason="")
     data, _ = decision_mimebundle(refused)
-    assert data["text/plain"].startswith("No model may answer (chat_small, policy priority, unpriced).\n\n")
+    assert data["text/plain"].startswith("No model may answer (chat_small, policy priority)\n\n")
     assert "<strong>" not in data["text/html"]
     assert_harmless(data["text/html"])
 
