@@ -27,7 +27,7 @@ from sekha_magics.ask import Wishes, prepare_chat
 from sekha_magics.core.catalogue import Catalogue, Entry, Price, Rate, Snapshot
 from sekha_magics.core.decide import decide
 from sekha_magics.core.policies import BUILT_IN
-from sekha_magics.core.types import Request, TokenEstimate
+from sekha_magics.core.types import Origin, Request, TokenEstimate
 from sekha_magics.registry import Registry
 
 TASKS = (("chat_small", "chat_smart"), ("chat_large",), ("embedding",), ("chat_small",))
@@ -80,10 +80,10 @@ async def added(url: str, turns: int) -> None:
         ]
     }  # fmt: skip
     registry = Registry.from_dict(configuration)
-    engine = registry._engine()
+    engine, origin = registry._engine(), Origin(registry.session_id)
 
     async def ours(log: bool) -> None:
-        ask = prepare_chat(PROMPT, Wishes.of({}, registry.state.policies), stream=False, log=log)
+        ask = prepare_chat(PROMPT, Wishes.of({}, registry.state.policies), origin, stream=False, log=log)
         await engine.chat(ask, lambda _: None)
 
     contenders: dict[str, Callable[[], Awaitable[object]]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from .core.messages import parse_messages
 from .core.tokens import estimate_messages, estimate_text
-from .core.types import TASKS, Audio, ImageFacts, Message, Request, TokenEstimate
+from .core.types import TASKS, Audio, ImageFacts, Message, Origin, Request, Text, TokenEstimate
 from .errors import InvalidInput
 
 __all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding"]
@@ -50,7 +50,8 @@ class Wishes:
 class Ask:
     """A chat request, ready to be decided. `own` are the caller's new messages, without the conversation before them.
 
-    `options` is what identifies the request beside its messages; `parse` makes a value of the answer's text.
+    `origin` is where the caller was when it asked; its cell may have ended by the time the answer is logged. `options`
+    is what identifies the request beside its messages; `parse` makes a value of the answer's text.
     """
 
     messages: tuple[Message, ...]
@@ -58,11 +59,10 @@ class Ask:
     request: Request
     wishes: Wishes
     options: Mapping[str, Any]
+    origin: Origin
     schema: Mapping[str, Any] | None = None
     parse: Callable[[str], Any] | None = None
     stream: bool = True
-    conversation: str | None = None
-    source: str = "chat"
     log: bool = True
 
 
@@ -71,20 +71,24 @@ class EmbedAsk:
     texts: tuple[str, ...]
     request: Request
     options: Mapping[str, Any]
-    source: str = "embed"
+    origin: Origin
     log: bool = True
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The texts as the ledger keeps prompts."""
+        return tuple(Message("user", (Text(text),)) for text in self.texts)
 
 
 def prepare_chat(
     prompt: str | Sequence[Any],
     wishes: Wishes,
+    origin: Origin,
     *,
     images: Iterable[Any] = (),
     system: str | None = None,
     before: Sequence[Message] = (),
     stream: bool = True,
-    conversation: str | None = None,
-    source: str = "chat",
     log: bool = True,
 ) -> Ask:
     """The request for `prompt` after the messages `before`; raises `InvalidInput`."""
@@ -111,10 +115,10 @@ def prepare_chat(
         local_only=wishes.local_only,
     )
     options = {f.name: getattr(wishes, f.name) for f in fields(wishes)} | {"schema": schema}
-    return Ask(messages, own, request, wishes, options, schema, parse, stream, conversation, source, log)
+    return Ask(messages, own, request, wishes, options, origin, schema, parse, stream, log)
 
 
-def prepare_embedding(texts: str | Sequence[str], wishes: Wishes) -> EmbedAsk:
+def prepare_embedding(texts: str | Sequence[str], wishes: Wishes, origin: Origin) -> EmbedAsk:
     """The request to embed `texts`; raises `InvalidInput`."""
     rows = (texts,) if isinstance(texts, str) else tuple(_texts(texts))
     if not rows:
@@ -139,7 +143,7 @@ def prepare_embedding(texts: str | Sequence[str], wishes: Wishes) -> EmbedAsk:
         operation="embed",
     )
     names = ("task", "model", "preferred_model", "policy", "max_cost", "local_only")
-    return EmbedAsk(rows, request, {name: getattr(wishes, name) for name in names})
+    return EmbedAsk(rows, request, {name: getattr(wishes, name) for name in names}, origin)
 
 
 def _texts(texts: Any) -> Iterable[str]:

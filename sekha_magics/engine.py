@@ -32,10 +32,7 @@ from .core.types import (
     EmbedCall,
     Embedding,
     Event,
-    Message,
-    Origin,
     Reply,
-    Text,
     Usage,
 )
 from .errors import AllProvidersFailed, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
@@ -52,46 +49,34 @@ Asked = Ask | EmbedAsk
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`log` takes events for the ledger, `origin` tells where a request of a source and a conversation came from."""
+    """`log` takes events for the ledger."""
 
     state: State
     log: Callable[[Event], None]
-    origin: Callable[[str, str | None], Origin]
     cassette: Cassette | None
     redact: Callable[[str], str]
 
     # --- deciding ---
 
-    def decide(self, ask: Asked, source: str | None = None) -> Decision:
-        """Choose, and log a refusal. With `source` the decision itself is what was asked for, and is logged."""
+    def decide(self, ask: Asked, *, dry_run: bool = False) -> Decision:
+        """Choose, and log a refusal; with `dry_run` the decision itself is what was asked for, and is logged too."""
         snapshot = self.state.snapshot()
         policy = self.state.policy(ask.request.policy or snapshot.catalogue.rules.policy)
         try:
             decision = decide(ask.request, snapshot, policy, decision_id=uuid.uuid4().hex)
         except NoEligibleModel as error:
-            self._write(ask, error.decision, "refused", source=source)
+            self._write(ask, error.decision, "refused")
             raise
-        if source is not None:
-            self._write(ask, decision, "dry_run", source=source)
+        if dry_run:
+            self._write(ask, decision, "dry_run")
         return decision
 
     def _write(
-        self,
-        ask: Asked,
-        decision: Decision,
-        outcome: str | None,
-        calls: tuple[Call, ...] = (),
-        text: str = "",
-        source: str | None = None,
+        self, ask: Asked, decision: Decision, outcome: str | None, calls: tuple[Call, ...] = (), text: str = ""
     ) -> None:
-        if not ask.log:
-            return
-        embeds = isinstance(ask, EmbedAsk)
-        messages = tuple(Message("user", (Text(t),)) for t in ask.texts) if isinstance(ask, EmbedAsk) else ask.messages
-        conversation = None if isinstance(ask, EmbedAsk) else ask.conversation
-        responses = {} if embeds else {call.call_id: text for call in calls}
-        origin = self.origin(source or ask.source, conversation)
-        self.log(Event(utc_now(), decision, origin, outcome, calls, messages, responses))
+        if ask.log:
+            responses = {call.call_id: text for call in calls if call.operation == "chat"}
+            self.log(Event(utc_now(), decision, ask.origin, outcome, calls, ask.messages, responses))
 
     # --- chat ---
 
@@ -143,7 +128,7 @@ class Engine:
             finish_reason=last.finish_reason,
             parsed=parsed,
             notes=(*notes, *complaint),
-            conversation=ask.conversation,
+            conversation=ask.origin.conversation,
         )
 
     # --- embedding ---
@@ -274,7 +259,9 @@ class Engine:
         emit(text)
         decision = self._decision_of(ask, recording)
         parsed, complaint = _parsed(ask, text)
-        reply = replay.reply(recording, decision, conversation=ask.conversation, parsed=parsed, complaint=complaint)
+        reply = replay.reply(
+            recording, decision, conversation=ask.origin.conversation, parsed=parsed, complaint=complaint
+        )
         self._write(ask, decision, "replayed", reply.calls, text)
         return reply
 

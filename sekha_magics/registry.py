@@ -123,11 +123,10 @@ class Registry:
         """
         checked = self._wishes(wishes)
         self._get_ready(checked)
+        origin = self._origin(source, conversation)
         before = self._history(conversation)
-        ask = prepare_chat(
-            prompt, checked, images=images, system=system, before=before, conversation=conversation, log=log
-        )
-        return self._engine().decide(ask, source=source)
+        ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log)
+        return self._engine().decide(ask, dry_run=True)
 
     def chat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None, new: bool = False,
              images: Iterable[Any] = (), stream: bool | None = None, on_token: Emit | None = None,
@@ -167,7 +166,7 @@ class Registry:
         Further arguments: `task`, `preferred_model`, `policy`, `max_cost`, `local_only`. Raises as `chat` does.
         """
         checked = self._wishes({"model": model, **wishes})
-        ask = prepare_embedding(texts, checked)
+        ask = prepare_embedding(texts, checked, self._origin("embed", None))
         self._get_ready(checked)
         engine = self._engine()
         return run_blocking(lambda emit: engine.embed(ask, emit))
@@ -192,11 +191,11 @@ class Registry:
         return prepare_chat(
             prompt,
             checked,
+            self._origin("chat", conversation),
             images=images,
             system=system,
             before=self._history(conversation),
             stream=stream,
-            conversation=conversation,
             log=log,
         )
 
@@ -210,7 +209,7 @@ class Registry:
         return Wishes.of(given, self.state.policies)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._origin, self._cassette, self.redact)
+        return Engine(self.state, self._log, self._cassette, self.redact)
 
     # --- conversations ---
 
@@ -231,9 +230,9 @@ class Registry:
             return tuple(self._conversations.get(name, ())) if name is not None else ()
 
     def _remember(self, ask: Ask, reply: Reply) -> Reply:
-        if ask.conversation is not None:
+        if (name := ask.origin.conversation) is not None:
             with self._lock:
-                said = self._conversations.setdefault(ask.conversation, [])
+                said = self._conversations.setdefault(name, [])
                 if any(m.role == "system" for m in ask.own):
                     said[:] = [m for m in said if m.role != "system"]
                 said.extend([*ask.own, Message("assistant", (Text(reply.text),))])

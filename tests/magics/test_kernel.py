@@ -186,6 +186,20 @@ def test_the_cell_and_notebook_are_in_the_ledger(kernel: Kernel) -> None:
     assert kernel.value(rows) == "['cell-42', 'analysis.ipynb']"
 
 
+def test_a_call_is_logged_under_the_cell_that_asked_also_when_it_ends_during_another(kernel: Kernel) -> None:
+    slow = {
+        "id": "slow",
+        "type": "scripted",
+        "options": {"delay": 0.4},
+        "models": [{"model_id": "s", "task": "chat_small"}],
+    }
+    kernel.run(f"import asyncio; slow = sekha.Registry.from_dict({{'llm_providers': [{slow}]}})")
+    kernel.run("task = asyncio.ensure_future(slow.achat('early')); await asyncio.sleep(0.1)", cell_id="cell-1")
+    kernel.run("await task; None", cell_id="cell-2")
+    rows = "slow.ledger.sql(\"SELECT cell_id FROM decisions WHERE model_id = 's'\")['cell_id'].tolist()"
+    assert kernel.value(rows) == "['cell-1']"
+
+
 def test_a_key_is_asked_for_without_echo(kernel: Kernel) -> None:
     key = "sk-typed-0123456789"
     about = kernel.client.execute("%sekha keys set MY_TEST_KEY", allow_stdin=True)
