@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from .core.content import Audio, Message, Text
 from .core.messages import parse_messages
 from .core.tokens import estimate_messages, estimate_text
-from .core.types import TASKS, Audio, ImageFacts, Message, Origin, Request, Text, TokenEstimate
+from .core.types import TASKS, ImageFacts, Origin, Request, TokenEstimate
 from .errors import InvalidInput
 
 __all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding"]

@@ -12,7 +12,8 @@ from typing import Literal
 from .core.catalogue import Entry, Price
 from .core.pricing import cost_of, settle
 from .core.tokens import estimate_text
-from .core.types import Call, ChatCall, Cost, EmbedCall, Embedded, Finish, Usage
+from .core.types import Call, Cost, Usage
+from .core.wire import ChatCall, EmbedCall, Embedded, Finish
 from .errors import ProviderError, SekhaError, ServerFailed
 from .loop import Emit
 from .providers.base import Provider

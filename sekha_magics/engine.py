@@ -23,24 +23,14 @@ from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.failure import after
 from .core.pricing import total
-from .core.types import (
-    Call,
-    Candidate,
-    ChatCall,
-    Cost,
-    Decision,
-    EmbedCall,
-    Embedding,
-    Event,
-    Reply,
-    Usage,
-)
+from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
+from .core.wire import ChatCall, EmbedCall
 from .errors import AllProvidersFailed, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
 from .loop import Emit
 from .state import State
 
 if TYPE_CHECKING:
-    from .core.types import Embedded
+    from .core.wire import Embedded
 
 __all__ = ["Engine"]
 

@@ -10,25 +10,27 @@ import atexit
 import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import frames, whereabouts
 from .ask import Ask, Wishes, prepare_chat, prepare_embedding
-from .cassette import Cassette, from_environment
+from .cassette import Cassette
 from .config import change
 from .config import load as configuration
 from .config.keys import KeyStore
-from .core.redact import Redactor
-from .core.types import Decision, Embedding, Event, Message, Origin, Reply, Text
+from .core.content import Message, Text
+from .core.types import Decision, Embedding, Event, Origin, Reply
 from .engine import Engine
 from .errors import InvalidInput
-from .loop import Emit, run_async, run_blocking, spawn
+from .loop import Emit, run_async, run_blocking
+from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .state import State
 from .storage.forks import renew_in_child
+from .stream import Stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +53,6 @@ class Registry:
     def __init__(self, loaded: Loaded, *, cassette: Cassette | None = None, keys: KeyStore | None = None) -> None:
         self.keys = keys or KeyStore(environ=os.environ)
         self.session_id = uuid.uuid4().hex
-        # One for the process: a key of one registry is no text for the ledger of another.
         self.redact = known_keys
         self.redact.learn(loaded.keys.values())
         self._lock = threading.RLock()
@@ -107,7 +108,7 @@ class Registry:
     @classmethod
     def _load(cls, load: Callable[[KeyStore], Loaded]) -> Registry:
         """With what SEKHA_CASSETTE asks for; a replay takes the place of every configuration."""
-        cassette = _cassettes.of_environment()
+        cassette = cassettes.of_environment()
         if cassette is not None and cassette.mode == "replay":
             return cls._playing(cassette)
         keys = KeyStore(environ=os.environ)
@@ -158,7 +159,11 @@ class Registry:
     def astream(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None,
                 new: bool = False, images: Iterable[Any] = (), log: bool = True, **wishes: Any) -> Stream:  # fmt: skip
         """The answer piece by piece: `async for piece in reg.astream(...)`. Leaving the loop cancels the request."""
-        return Stream(self, lambda: self._chat_ask(prompt, wishes, system, conversation, new, images, True, log))
+        return Stream(
+            lambda: self._chat_ask(prompt, wishes, system, conversation, new, images, True, log),
+            lambda ask, emit: self._engine().chat(ask, emit),
+            self._remember,
+        )
 
     def embed(self, texts: str | Sequence[str], *, model: str | None = None, **wishes: Any) -> Embedding:
         """Vectors of `texts`: float32 of shape [number of texts, dimension].
@@ -375,57 +380,10 @@ class Registry:
         return f"<Registry: {len(entries)} models at {len(providers)} providers, from {self.state.loaded.source}>"
 
 
-class Stream:
-    """The pieces of one answer, as they come. After the last, `reply` is the whole answer."""
-
-    def __init__(self, registry: Registry, prepare: Callable[[], Ask]) -> None:
-        self._registry, self._prepare = registry, prepare
-        self.reply: Reply | None = None
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        loop = asyncio.get_running_loop()
-        inbox: asyncio.Queue[str | None] = asyncio.Queue()
-        ask = await asyncio.to_thread(self._prepare)
-        engine = self._registry._engine()
-
-        def put(piece: str | None) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(inbox.put_nowait, piece)
-
-        running = spawn(lambda emit: engine.chat(ask, emit), put)
-        running.future.add_done_callback(lambda _: put(None))
-        try:
-            while (piece := await inbox.get()) is not None:
-                yield piece
-        finally:
-            if not running.settled.is_set():
-                await asyncio.to_thread(running.cancel)
-        self.reply = self._registry._remember(ask, running.future.result())
-
-
 def _surroundings(keys: KeyStore) -> dict[str, Any]:
     return {"environ": os.environ, "cwd": Path.cwd(), "provider_types": provider_types(), "keys": keys}
 
 
-class _Cassettes:
-    """The cassette the environment names: one for all registries of a process, so that none begins it anew."""
-
-    def __init__(self) -> None:
-        self._opened: tuple[tuple[Path, str], Cassette] | None = None
-        self._lock = threading.Lock()
-
-    def of_environment(self) -> Cassette | None:
-        named = from_environment(os.environ)
-        if named is None or named[1] == "live":
-            return None
-        with self._lock:
-            if self._opened is None or self._opened[0] != named:
-                self._opened = (named, Cassette.open(*named, redact=known_keys))
-            return self._opened[1]
-
-
-known_keys = Redactor()
-_cassettes = _Cassettes()
 _registry: Registry | None = None
 _registry_lock = threading.Lock()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .core.catalogue import Catalogue, Entry, Latency, Price, ProviderState, Snapshot
 from .core.policies import BUILT_IN, Policy
-from .core.types import Endpoint
+from .core.wire import Endpoint
 from .errors import AuthenticationFailed, ConfigError, ProviderError
 from .offers import build_catalogue
 from .prices import table_price

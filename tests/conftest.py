@@ -40,11 +40,11 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def files_with_keys(data: Path) -> list[str]:
     """Files of the data directory that hold a key: one a registry of this process knew, or a recognisable one."""
-    registry = sys.modules.get("sekha_magics.registry")
+    process = sys.modules.get("sekha_magics.process")
     found = []
     for path in data.rglob("*"):
         if path.is_file() and "models" not in path.relative_to(data).parts:
             text = path.read_bytes().decode("latin-1")
-            if RECOGNISABLE in text or (registry is not None and registry.known_keys.would_change(text)):
+            if RECOGNISABLE in text or (process is not None and process.known_keys.would_change(text)):
                 found.append(str(path.relative_to(data)))
     return found

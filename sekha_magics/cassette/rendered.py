@@ -16,7 +16,7 @@ from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, Literal, cast
 
-from ..core.types import Audio, Image, Message, Part, Text
+from ..core.content import Audio, Image, Message, Part, Text
 from ..errors import InvalidInput
 
 __all__ = ["OPTIONS", "Operation", "Rendered", "difference", "redacted", "render", "summary"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.provider_types import BUILT_IN, ProviderType
-from ..core.types import Secret
+from ..core.wire import Secret
 from ..errors import ConfigError, InvalidInput
 from .expand import expand, variables_in
 

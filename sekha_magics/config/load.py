@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.provider_types import BUILT_IN, ProviderType
-from ..core.types import Secret
+from ..core.wire import Secret
 from ..errors import ConfigError, UntrustedConfig
 from . import trust
 from .checks import LISTS_ITS_MODELS, check

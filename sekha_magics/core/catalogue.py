@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from .types import Reason
+from .reasons import Reason
 
 
 class Rate(NamedTuple):

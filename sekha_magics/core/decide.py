@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from .catalogue import Catalogue, Entry, Latency, ProviderState, Snapshot
 from .policies import Policy, Standing
 from .pricing import EXACT, estimate
+from .reasons import Reason
 from .refusal import refusal
-from .types import CHAT_TASKS, Candidate, Decision, Reason, Request
+from .types import CHAT_TASKS, Candidate, Decision, Request
 
 __all__ = ["decide"]
 

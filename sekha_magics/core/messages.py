@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidInput
-from .types import Audio, Image, Message, Part, Role, Text
+from .content import Audio, Image, Message, Part, Role, Text
 from .vision import image_of_block, load_image, split_data_uris
 
 __all__ = ["parse_messages"]

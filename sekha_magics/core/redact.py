@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .types import Secret
+from .wire import Secret
 
 __all__ = ["Redactor"]
 

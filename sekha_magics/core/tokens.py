@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .types import Audio, Image, Message, Text, TokenEstimate
+from .content import Audio, Image, Message, Text
+from .types import TokenEstimate
 
 __all__ = ["estimate_messages", "estimate_text"]
 

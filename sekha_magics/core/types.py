@@ -1,4 +1,4 @@
-"""The values that travel through a call: messages, requests, verdicts, decisions, replies.
+"""The values that travel through a call: requests, verdicts, decisions, calls, replies.
 
 All are immutable. None knows a network, a file, a clock or a notebook. Money is `Decimal` USD, times are
 seconds or milliseconds as named, sizes are bytes.
@@ -6,106 +6,25 @@ seconds or milliseconds as named, sizes are bytes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .reasons import Reason
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from .catalogue import Snapshot
+    from .content import Message
 
 CHAT_TASKS = ("chat_small", "chat_large", "chat_smart")
 TASKS = ("embedding", *CHAT_TASKS, "vision", "audio", "image_generation")
 
-Role = Literal["system", "user", "assistant"]
 CostSource = Literal["reported", "computed", "free", "unpriced", "estimated", "replayed"]
-
-
-class Secret:
-    """A key. Its `repr`, `str` and pickle never show it; only `reveal()` does."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a Secret cannot be pickled")
-
-
-# --- messages ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image by its bytes, or by an address the provider fetches. `format` is `png`, `jpeg`, `gif`, `webp`, ...
-
-    `origin` says where it came from, for error messages ("plot.png", "figure `fig`").
-    """
-
-    format: str
-    data: bytes | None = field(default=None, repr=False)
-    url: str | None = None
-    origin: str = field(default="", compare=False)
-
-    @property
-    def media_type(self) -> str:
-        return f"image/{self.format}"
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data if self.data is not None else (self.url or "").encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Audio:
-    format: str
-    data: bytes = field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-
-Part = Text | Image | Audio
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    role: Role
-    parts: tuple[Part, ...]
-
-    @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts if isinstance(part, Text))
-
-    @property
-    def images(self) -> tuple[Image, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Image))
 
 
 class ImageFacts(NamedTuple):
@@ -149,21 +68,6 @@ class Request:
     max_cost: Decimal | None = None
     local_only: bool = False
     operation: Literal["chat", "embed"] = "chat"
-
-
-class Reason(str):
-    """A reason code (`wrong_task`, `no_key`, ...) which also carries `detail`, a sentence for people."""
-
-    __slots__ = ("detail",)
-    detail: str
-
-    def __new__(cls, code: str, detail: str = "") -> Reason:
-        self = super().__new__(cls, code)
-        self.detail = detail
-        return self
-
-    def __reduce__(self) -> tuple[type[Reason], tuple[str, str]]:
-        return (Reason, (str(self), self.detail))
 
 
 class Candidate(NamedTuple):
@@ -342,73 +246,3 @@ class Event:
     calls: tuple[Call, ...] = ()
     messages: tuple[Message, ...] = ()
     responses: Mapping[str, str] = field(default_factory=dict)
-
-
-# --- what a provider is given, and gives ---------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where one configured provider is and how it is spoken to. `timeout` is in seconds.
-
-    `options` is the provider's own section of the configuration, which its class alone understands.
-    """
-
-    provider_id: str
-    type: str
-    base_url: str | None = None
-    api_key: Secret | None = None
-    timeout: float = 120.0
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCall:
-    """One chat request for one model. `schema` is a JSON schema the answer must follow."""
-
-    model_id: str
-    messages: tuple[Message, ...]
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    schema: Mapping[str, Any] | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    stream: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedCall:
-    model_id: str
-    texts: tuple[str, ...]
-    dimension: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The end of an answer. `reason` is None when the provider gave none: the answer was cut.
-
-    `reported_cost` is USD as the provider itself says it; `left_out` names the parameters it does not know.
-    """
-
-    reason: str | None
-    usage: Usage | None = None
-    served_model: str | None = None
-    reported_cost: Decimal | None = None
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedded:
-    vectors: np.ndarray[Any, Any]
-    usage: Usage | None = None
-    served_model: str | None = None
-    reported_cost: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What a provider says of itself when asked: `models` is None when it does not list them."""
-
-    ok: bool
-    detail: str = ""
-    models: tuple[str, ...] | None = None

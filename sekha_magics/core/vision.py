@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput
-from .types import Image, Part, Text
+from .content import Image, Part, Text
 
 __all__ = ["image_of_block", "load_image", "sniff", "split_data_uris"]
 

@@ -17,7 +17,7 @@ from .last_error import last_error
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..core.types import Image
+    from ..core.content import Image
     from .arguments import Arguments
 
 __all__ = ["Question", "read_question"]

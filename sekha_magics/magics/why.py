@@ -86,7 +86,8 @@ def _outline(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _candidate(row: Mapping[Any, Any]) -> Candidate:
-    from ..core.types import Candidate, Reason
+    from ..core.reasons import Reason
+    from ..core.types import Candidate
 
     return Candidate(
         provider_id=row["provider_id"],

@@ -17,7 +17,7 @@ from ..errors import ConfigError, InvalidInput
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from ..core.types import Endpoint
+    from ..core.wire import Endpoint
     from .base import Provider
 
 __all__ = ["GROUP", "create", "provider_types", "register", "warm"]

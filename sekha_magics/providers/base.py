@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 from ..core.provider_types import ProviderType
-from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
+from ..core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
 from ..errors import BadRequest
 
 __all__ = ["Provider"]

@@ -35,7 +35,8 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 from ..core.provider_types import BUILT_IN, ProviderType
-from ..core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe, Usage
+from ..core.types import Usage
+from ..core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
 from ..errors import ConfigError, ConnectionFailed, ProviderError, ProviderTimeout
 from .base import Provider
 from .statuses import failure_class

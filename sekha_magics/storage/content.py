@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.types import Audio, Image, Message, Part, Text
+from ..core.content import Audio, Image, Message, Part, Text
 from .sqlite import Database
 
 __all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text"]

@@ -30,7 +30,8 @@ from sekha_magics.cassette import (
     render,
 )
 from sekha_magics.core.catalogue import Catalogue, Entry, Price, Rate
-from sekha_magics.core.types import Audio, Cost, Image, Message, Text, Usage
+from sekha_magics.core.content import Audio, Image, Message, Text
+from sekha_magics.core.types import Cost, Usage
 from sekha_magics.errors import CassetteMiss, ConfigError, InvalidInput, SekhaError
 
 CATALOGUE = Catalogue(

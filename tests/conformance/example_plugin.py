@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator
 import numpy as np
 
 from sekha_magics import Provider, ProviderType
-from sekha_magics.core.types import ChatCall, EmbedCall, Embedded, Finish, Probe, Usage
+from sekha_magics.core.types import Usage
+from sekha_magics.core.wire import ChatCall, EmbedCall, Embedded, Finish, Probe
 from sekha_magics.errors import AuthenticationFailed, ContextLengthExceeded
 
 WINDOW = 100_000

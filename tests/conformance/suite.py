@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from sekha_magics.core.content import Message, Text
 from sekha_magics.core.provider_types import ProviderType
-from sekha_magics.core.types import ChatCall, EmbedCall, Finish, Message, Probe, Text
+from sekha_magics.core.wire import ChatCall, EmbedCall, Finish, Probe
 from sekha_magics.errors import ProviderError
 from sekha_magics.providers.base import Provider
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sekha_magics.core.types import Endpoint, Secret
+from sekha_magics.core.wire import Endpoint, Secret
 from sekha_magics.providers import create
 from tests.conformance.example_plugin import ShoutingProvider
 from tests.conformance.suite import ProviderConformance, Stage

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from sekha_magics.core.content import Audio, Image, Message, Text
 from sekha_magics.core.messages import parse_messages
 from sekha_magics.core.tokens import estimate_messages, estimate_text
-from sekha_magics.core.types import Audio, Image, Message, Text
 from sekha_magics.core.vision import load_image, sniff
 from sekha_magics.errors import InvalidInput
 

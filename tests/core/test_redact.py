@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sekha_magics.core.redact import Redactor
-from sekha_magics.core.types import Secret
+from sekha_magics.core.wire import Secret
 
 keys = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=6, max_size=40)
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from sekha_magics.core.catalogue import Catalogue, Snapshot
-from sekha_magics.core.types import Call, Candidate, Cost, Decision, Reason, Reply, Request, Usage
+from sekha_magics.core.reasons import Reason
+from sekha_magics.core.types import Call, Candidate, Cost, Decision, Reply, Request, Usage
 
 CHOSEN = Candidate("local", "smollm2-135m-instruct", True, (), Decimal(0), 1, 1)
 SECOND = Candidate("openrouter", "anthropic/claude", True, (), Decimal("0.0123"), 2, 5)

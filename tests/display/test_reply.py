@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from sekha_magics.core.types import Candidate, Cost, Reason, Usage
+from sekha_magics.core.reasons import Reason
+from sekha_magics.core.types import Candidate, Cost, Usage
 from sekha_magics.display.reply import MIME_TYPE, decision_mimebundle, mimebundle
 
 from .harmless import CONTROLS, assert_harmless, assert_only_formulas_are_typeset, parse

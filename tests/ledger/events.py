@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from sekha_magics.core.catalogue import Catalogue, Entry, Latency, Price, ProviderState, Rate, RoutingRules, Snapshot
+from sekha_magics.core.content import Message, Text
+from sekha_magics.core.reasons import Reason
 from sekha_magics.core.types import (
     Call,
     Candidate,
@@ -16,11 +18,8 @@ from sekha_magics.core.types import (
     Decision,
     Event,
     ImageFacts,
-    Message,
     Origin,
-    Reason,
     Request,
-    Text,
     TokenEstimate,
     Usage,
 )

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sekha_magics.core.content import Audio, Image, Message, Text
 from sekha_magics.core.redact import Redactor
-from sekha_magics.core.types import Audio, Cost, Image, Message, Origin, Secret, Text, Usage
+from sekha_magics.core.types import Cost, Origin, Usage
+from sekha_magics.core.wire import Secret
 from sekha_magics.errors import InvalidInput, LedgerError
 from sekha_magics.ledger.store import Ledger
 

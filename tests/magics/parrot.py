@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from sekha_magics import Registry, errors
 from sekha_magics.core.provider_types import ProviderType
-from sekha_magics.core.types import ChatCall, Finish, Probe, Usage
+from sekha_magics.core.types import Usage
+from sekha_magics.core.wire import ChatCall, Finish, Probe
 from sekha_magics.providers.base import Provider
 
 MODELS: list[dict[str, Any]] = [

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from sekha_magics.core.types import Endpoint, Secret
+from sekha_magics.core.wire import Endpoint, Secret
 from sekha_magics.providers import create
 from sekha_magics.providers.litellm.setup import warm
 from tests.upstream.asking import chat_call, gather

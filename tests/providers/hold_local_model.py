@@ -8,7 +8,8 @@ import time
 
 import anyio
 
-from sekha_magics.core.types import ChatCall, Endpoint, Message, Text
+from sekha_magics.core.content import Message, Text
+from sekha_magics.core.wire import ChatCall, Endpoint
 from sekha_magics.providers.local.provider import LocalProvider
 
 

@@ -14,7 +14,7 @@ def audit(event: str, args: tuple[object, ...]) -> None:
 
 sys.addaudithook(audit)
 
-from sekha_magics.core.types import Endpoint  # noqa: E402
+from sekha_magics.core.wire import Endpoint  # noqa: E402
 from sekha_magics.providers import create, provider_types  # noqa: E402
 from sekha_magics.providers.litellm import table as litellm_table  # noqa: E402
 

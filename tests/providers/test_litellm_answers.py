@@ -96,7 +96,7 @@ def test_a_cost_nobody_reported_is_none(upstream: Upstream, stream: bool) -> Non
 
 
 def test_openrouter_reports_what_an_embedding_cost(upstream: Upstream) -> None:
-    from sekha_magics.core.types import EmbedCall
+    from sekha_magics.core.wire import EmbedCall
 
     done = embed(endpoint(upstream, "openrouter"), EmbedCall("openai/text-embedding-3-small", ("a",)))
     assert done.reported_cost == Decimal("0.00012345")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sekha_magics.core.types import Audio, EmbedCall, Image, Message, Text
+from sekha_magics.core.content import Audio, Image, Message, Text
+from sekha_magics.core.wire import EmbedCall
 from sekha_magics.errors import BadRequest, ProviderError
 from sekha_magics.providers.litellm.dialects import DIALECTS
 from sekha_magics.providers.litellm.render import render_params
@@ -333,7 +334,7 @@ def test_embedding_requests_are_what_each_provider_documents(upstream: Upstream)
 
 
 def test_an_ollama_behind_a_key_gets_it_for_embeddings_too(upstream: Upstream) -> None:
-    from sekha_magics.core.types import Secret
+    from sekha_magics.core.wire import Secret
 
     upstream.accept("ollama", "sk-behind")
     where = endpoint(upstream, "ollama", api_key=Secret("sk-behind"))

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from sekha_magics.core.types import EmbedCall, Endpoint, Finish
+from sekha_magics.core.wire import EmbedCall, Endpoint, Finish
 from sekha_magics.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -140,7 +140,7 @@ def test_retry_after_is_read_in_seconds_and_as_a_date(upstream: Upstream, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_key_is_refused_and_shown_nowhere(upstream: Upstream, kind: Kind) -> None:
-    from sekha_magics.core.types import Secret
+    from sekha_magics.core.wire import Secret
 
     upstream.accept(kind, "another")
     where = endpoint(upstream, kind, api_key=Secret("sk-very-secret"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sekha_magics.core.types import EmbedCall, Endpoint, Secret
+from sekha_magics.core.wire import EmbedCall, Endpoint, Secret
 from sekha_magics.errors import AuthenticationFailed, BadRequest, ConnectionFailed, ModelNotFound
 from sekha_magics.providers import create
 from sekha_magics.providers.litellm.setup import load

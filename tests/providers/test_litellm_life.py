@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sekha_magics.core.types import Endpoint, Secret
+from sekha_magics.core.wire import Endpoint, Secret
 from sekha_magics.providers import create
 from tests.upstream.answers import Answer, Kind
 from tests.upstream.asking import MODEL, ask, chat_call, endpoint, gather, run

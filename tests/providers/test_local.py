@@ -13,7 +13,8 @@ import anyio
 import httpx
 import pytest
 
-from sekha_magics.core.types import ChatCall, Endpoint, Finish, Message, Text
+from sekha_magics.core.content import Message, Text
+from sekha_magics.core.wire import ChatCall, Endpoint, Finish
 from sekha_magics.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -284,7 +285,7 @@ def test_a_probe_names_the_models_that_are_here_and_starts_nothing(own_directori
 
 
 def test_what_is_not_installed_is_said_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sekha_magics.core.types import EmbedCall
+    from sekha_magics.core.wire import EmbedCall
 
     bare = provider(path=str(model_file()))
     for package in ("xllamacpp", "wordllama"):

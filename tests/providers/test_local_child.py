@@ -14,7 +14,8 @@ import anyio
 import psutil
 import pytest
 
-from sekha_magics.core.types import ChatCall, Endpoint, Message, Text
+from sekha_magics.core.content import Message, Text
+from sekha_magics.core.wire import ChatCall, Endpoint
 from sekha_magics.errors import ConnectionFailed, StreamInterrupted
 from sekha_magics.providers.local.provider import LocalProvider
 from sekha_magics.providers.local.server import default_threads

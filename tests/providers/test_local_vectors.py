@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sekha_magics.core.types import EmbedCall, Embedded, Endpoint
+from sekha_magics.core.wire import EmbedCall, Embedded, Endpoint
 from sekha_magics.errors import BadRequest, ModelNotFound
 from sekha_magics.providers.local.provider import EMBEDDING_MODEL, LocalProvider
 

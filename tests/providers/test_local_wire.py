@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha_magics.core.types import ChatCall, Image, Message, Text, Usage
+from sekha_magics.core.content import Image, Message, Text
+from sekha_magics.core.types import Usage
+from sekha_magics.core.wire import ChatCall
 from sekha_magics.errors import (
     AuthenticationFailed,
     BadRequest,

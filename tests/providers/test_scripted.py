@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha_magics.core.types import ChatCall, EmbedCall, Embedded, Endpoint, Usage
+from sekha_magics.core.types import Usage
+from sekha_magics.core.wire import ChatCall, EmbedCall, Embedded, Endpoint
 from sekha_magics.errors import (
     AuthenticationFailed,
     ConfigError,

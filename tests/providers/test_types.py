@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sekha_magics.core.provider_types import BUILT_IN, ProviderType
-from sekha_magics.core.types import ChatCall, Endpoint, Finish, Probe
+from sekha_magics.core.wire import ChatCall, Endpoint, Finish, Probe
 from sekha_magics.errors import ConfigError, InvalidInput
 from sekha_magics.providers import GROUP, create, provider_types, register
 from sekha_magics.providers.base import Provider

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 import sekha_magics as sekha
 from sekha_magics.core.provider_types import ProviderType
-from sekha_magics.core.types import EmbedCall, Embedded
+from sekha_magics.core.wire import EmbedCall, Embedded
 from sekha_magics.errors import (
     AllProvidersFailed,
     BadRequest,

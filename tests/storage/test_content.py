@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sekha_magics.core.types import Image, Message, Text
+from sekha_magics.core.content import Image, Message, Text
 from sekha_magics.storage.content import ContentStore, hash_prompt, hash_text
 
 

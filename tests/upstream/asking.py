@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
-from sekha_magics.core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Message, Part, Role, Secret, Text
+from sekha_magics.core.content import Message, Part, Role, Text
+from sekha_magics.core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Secret
 from sekha_magics.providers import create
 from sekha_magics.providers.base import Provider
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.types import EmbedCall, Embedded, Usage
+from ...core.types import Usage
+from ...core.wire import EmbedCall, Embedded
 from ...errors import BadRequest, ServerFailed
 from .dialects import Dialect
 from .read import money, usage_of

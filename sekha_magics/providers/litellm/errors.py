@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...core.types import Endpoint
+from ...core.wire import Endpoint
 from ...errors import (
     AuthenticationFailed,
     BadRequest,

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from ...core.types import Endpoint, Probe
+from ...core.wire import Endpoint, Probe
 from .dialects import Dialect
 from .errors import failure
 from .wire import Exchange, Wire, listening

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from ...core.provider_types import BUILT_IN, ProviderType
-from ...core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
+from ...core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
 from ...errors import BadRequest, ModelNotFound, ProviderError, ServerFailed
 from ..base import Provider
 from .dialects import DIALECTS, Dialect, dialect_of

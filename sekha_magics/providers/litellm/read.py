@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ...core.types import Finish, Usage
+from ...core.types import Usage
+from ...core.wire import Finish
 
 __all__ = ["Reading", "money", "usage_of", "whole_answer"]
 

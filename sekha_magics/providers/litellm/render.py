@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...core.types import Audio, ChatCall, Image, Message, Part, Text
+from ...core.content import Audio, Image, Message, Part, Text
+from ...core.wire import ChatCall
 from ...errors import BadRequest
 from .dialects import CONTROL, Dialect
 

@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 import httpx
 
-from ...core.types import Endpoint
+from ...core.wire import Endpoint
 from ...errors import ServerFailed
 from .dialects import Dialect
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ...core.provider_types import BUILT_IN, ProviderType
-from ...core.types import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe, Usage
+from ...core.types import Usage
+from ...core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Probe
 from ...errors import (
     BadRequest,
     ConfigError,

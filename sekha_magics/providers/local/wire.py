@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.types import ChatCall, Finish, Message, Text, Usage
+from ...core.content import Message, Text
+from ...core.types import Usage
+from ...core.wire import ChatCall, Finish
 from ...errors import BadRequest, ContextLengthExceeded, ProviderError
 from ..statuses import failure_class
 
