@@ -23,6 +23,7 @@ from .config import load as configuration
 from .config.keys import KeyStore
 from .core.content import Message, Text
 from .core.types import Decision, Embedding, Event, Origin, Reply
+from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking
@@ -66,6 +67,9 @@ class Registry:
         replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
         self.state = State(loaded, catalogue=replayed)
         self.state.catalogue  # noqa: B018 - a model that cannot be offered is an error now, not at the first request
+        if (shell := whereabouts.shell()) is not None:
+            # Also without the magics a reply shows itself as an answer.
+            formatters.register(shell)
         if whereabouts.in_kernel():
             ready = [
                 p for p in loaded.config.llm_providers if p.enabled and p.models and p.id not in loaded.missing_keys

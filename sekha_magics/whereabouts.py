@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["cell_id", "in_kernel", "is_person", "notebook"]
+__all__ = ["cell_id", "in_kernel", "is_person", "notebook", "shell"]
 
 
 def notebook() -> str | None:
@@ -18,8 +18,8 @@ def notebook() -> str | None:
     for name in ("SEKHA_NOTEBOOK", "JPY_SESSION_NAME"):
         if value := os.environ.get(name, "").strip():
             return value
-    shell = _shell()
-    path = shell.user_ns.get("__vsc_ipynb_file__") if shell is not None else None
+    running = shell()
+    path = running.user_ns.get("__vsc_ipynb_file__") if running is not None else None
     return path if isinstance(path, str) and path else None
 
 
@@ -39,8 +39,8 @@ def is_person() -> bool:
         return False
     if os.environ.get("SEKHA_MODE", "").strip().lower() == "replay":
         return False
-    shell = _shell()
-    if shell is None:
+    running = shell()
+    if running is None:
         return False
     if in_kernel():
         return _mapping(_request().get("content")).get("allow_stdin") is True
@@ -49,14 +49,15 @@ def is_person() -> bool:
 
 def in_kernel() -> bool:
     """Is this a Jupyter kernel, whose outputs can be updated, and no terminal?"""
-    return getattr(_shell(), "kernel", None) is not None
+    return getattr(shell(), "kernel", None) is not None
 
 
 def _says_yes(variable: str) -> bool:
     return os.environ.get(variable, "").strip().lower() not in {"", "0", "false", "no", "off"}
 
 
-def _shell() -> Any:
+def shell() -> Any:
+    """The IPython shell this runs in, or None."""
     # Looked up and not imported: a script that uses the package must not pay for IPython.
     module = sys.modules.get("IPython")
     return module.get_ipython() if module is not None and hasattr(module, "get_ipython") else None
@@ -64,7 +65,7 @@ def _shell() -> Any:
 
 def _request() -> dict[str, Any]:
     """The message that asked for the running cell; empty outside a kernel."""
-    kernel = getattr(_shell(), "kernel", None)
+    kernel = getattr(shell(), "kernel", None)
     if kernel is None:
         return {}
     return _mapping(kernel.get_parent("shell"))

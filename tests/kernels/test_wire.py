@@ -166,3 +166,54 @@ def test_embeddings_are_asked_for_in_each_providers_own_words(upstream: Upstream
     assert outputs[1][0].data["text/plain"] == "[(2, 8), (2, 8)]"
     assert upstream.of("openai")[0].body["input"] == ["x", "y"]
     assert upstream.of("ollama")[0].path == "/api/embed"
+
+
+def test_an_image_may_be_a_path_bytes_a_picture_a_figure_or_an_array(upstream: Upstream, folder: Path):
+    config = configured(folder, *providers(upstream)[:1])
+    make = """
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+raw = open("red.png", "rb").read()
+picture = Image.open("red.png")
+figure = Figure(figsize=(1, 1)); figure.subplots().plot([1, 2])
+array = np.zeros((3, 4, 3), dtype=np.uint8)
+"""
+    names = ("red.png", "raw", "picture", "figure", "array")
+    asked = [f"%sekha_chat -i {name} What is this?" for name in names]
+    run([make, *asked, "%sekha_chat -i raw -i array Which is red?"], folder, SEKHA_CONFIG=config)
+    contents = [seen.body["messages"][-1]["content"] for seen in upstream.of("openai")]
+    sizes = []
+    for content in contents:
+        assert content[0] == {"type": "text", "text": "Which is red?" if len(content) == 3 else "What is this?"}
+        for part in content[1:]:
+            head, _, encoded = part["image_url"]["url"].partition(",")
+            assert head == "data:image/png;base64"
+            with Image.open(io.BytesIO(base64.b64decode(encoded))) as opened:
+                sizes.append(opened.size)
+    assert sizes[:3] == [(2, 2)] * 3
+    assert sizes[4:] == [(4, 3), (2, 2), (4, 3)]
+    assert min(sizes[3]) > 50
+
+
+def test_each_limit_on_images_is_a_reason_with_its_figures(upstream: Upstream, folder: Path):
+    strict = {**providers(upstream)[0], "id": "strict"}
+    limits = {"max_images": 1, "max_image_size_mb": 0.0001, "supported_formats": ["jpg"]}
+    strict["models"] = [{**strict["models"][0], "vision_capabilities": limits},
+                        {"model_id": "blind", "tasks": ["chat_small"], "supports_vision": False}]  # fmt: skip
+    config = configured(folder, strict)
+    make = "from PIL import Image; import numpy as np; noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3))"
+    outputs = run([make, "%sekha_chat -i noise -i red.png What?"], folder, allow_errors=True, SEKHA_CONFIG=config)
+    (error,) = outputs[1]
+    said = "\n".join(error["traceback"])
+    for words in ("too_many_images (2 images, it takes 1)", "image_format (png is not among its formats)",
+                  "image_too_large", "no_vision"):  # fmt: skip
+        assert words in said
+    assert upstream.requests == []
+
+
+def test_a_reply_shows_itself_as_an_answer_without_the_magics(upstream: Upstream, folder: Path):
+    config = configured(folder, *providers(upstream)[:1])
+    ask = "import sekha_magics\nsekha_magics.get_registry().chat('hello')"
+    outputs = run(["%unload_ext sekha_magics", ask], folder, SEKHA_CONFIG=config)
+    assert set(outputs[1][0].data) == {"text/plain", "text/html", "application/vnd.sekha.chat.v1+json"}
