@@ -60,9 +60,9 @@ def test_the_built_in_types_are_known_and_each_can_be_built() -> None:
 
 def test_building_one_imports_no_other() -> None:
     code = (
-        "import sys; from sekha_magics.core.types import Endpoint; from sekha_magics.providers import create;"
+        "import sys; from sekha_magics.core.wire import Endpoint; from sekha_magics.providers import create;"
         "create(Endpoint('p', 'scripted')); "
-        "print([m for m in sys.modules if 'litellm' in m or m.endswith('providers.local') or m in ('httpx', 'numpy')])"
+        "print([m for m in sys.modules if 'litellm' in m or m.endswith('providers.local.provider') or m in ('httpx', 'numpy')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
