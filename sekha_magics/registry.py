@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import math
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Registry", "Stream", "current_registry", "get_registry", "set_registry"]
 
+_ASK_AGAIN_SECONDS = 5.0
+
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
@@ -62,7 +66,9 @@ class Registry:
         self._ledger: Ledger | None = None
         self._conversations: dict[str, list[Message]] = {}
         self._cassette = cassette
-        self._undiscovered = loaded.discover
+        # Held while a provider is asked for its models: a second request waits for the answer too.
+        self._readying = threading.Lock()
+        self._undiscovered = dict.fromkeys(loaded.discover, -math.inf)
         self._latencies_seeded = False
         replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
         self.state = State(loaded, catalogue=replayed)
@@ -316,7 +322,10 @@ class Registry:
             register(provider_class)
         types = provider_types()
         with self._lock:
-            self._replace(change.with_provider(self.state.loaded, provider, provider_types=types, keys=self.keys))
+            loaded = change.with_provider(self.state.loaded, provider, provider_types=types, keys=self.keys)
+            for provider_id in set(loaded.discover) - set(self.state.loaded.discover):
+                self._undiscovered[provider_id] = -math.inf
+            self._replace(loaded)
 
     def refresh_keys(self) -> None:
         """Look every key up again, after one was set or forgotten."""
@@ -330,30 +339,34 @@ class Registry:
     # --- getting ready, and ending ---
 
     def renew_after_fork(self) -> None:
-        self._lock = threading.RLock()
+        self._lock, self._readying = threading.RLock(), threading.Lock()
 
     def _get_ready(self, wishes: Wishes | None) -> None:
         """What a first request needs and loading does not: models that a provider lists, latencies of earlier days."""
         if self._cassette is not None and self._cassette.mode == "replay":
             return
-        with self._lock:
-            ids, self._undiscovered = self._undiscovered, ()
-        for provider_id in ids:
-            self._discover_models(provider_id)
-        policy = (wishes and wishes.policy) or self.state.loaded.config.routing.policy
-        if policy == "fastest" and not self._latencies_seeded:
-            self._latencies_seeded = True
-            for provider_id, model_id, milliseconds in self.ledger.latencies():
-                self.state.seen_latencies(provider_id, model_id, milliseconds)
+        with self._readying:
+            for provider_id, asked in list(self._undiscovered.items()):
+                # One that did not answer may have been started since.
+                if time.monotonic() - asked > _ASK_AGAIN_SECONDS:
+                    self._discover_models(provider_id)
+            policy = (wishes and wishes.policy) or self.state.loaded.config.routing.policy
+            if policy == "fastest" and not self._latencies_seeded:
+                for provider_id, model_id, milliseconds in self.ledger.latencies():
+                    self.state.seen_latencies(provider_id, model_id, milliseconds)
+                self._latencies_seeded = True
 
     def _discover_models(self, provider_id: str) -> None:
         async def ask(_emit: Emit) -> Any:
             return await self.state.provider(provider_id).probe()
 
         probe = run_blocking(ask)
-        if probe.ok and probe.models:
-            with self._lock:
-                self._replace(change.with_models(self.state.loaded, provider_id, probe.models))
+        if not probe.ok:
+            self._undiscovered[provider_id] = time.monotonic()
+            return
+        del self._undiscovered[provider_id]
+        with self._lock:
+            self._replace(change.with_models(self.state.loaded, provider_id, probe.models or ()))
 
     def close(self) -> None:
         """Let go of connections and child processes, and fold the ledger. May be called twice."""

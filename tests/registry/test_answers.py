@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -440,3 +441,29 @@ def test_from_env_without_anything_tells_the_ways_to_get_a_model(monkeypatch):
     with Registry.from_env() as reg, pytest.raises(NoEligibleModel) as raised:
         reg.chat("x")
     assert "models pull" in raised.value.hint
+
+
+def test_an_ollama_is_asked_for_its_models_once_by_all_who_come_first(upstream, monkeypatch):
+    monkeypatch.setenv(
+        "SEKHA__LLM_PROVIDERS", json.dumps([{"id": "here", "type": "ollama", "base_url": upstream.url("ollama")}])
+    )
+    with Registry.discover() as reg:
+        names: list[str] = []
+        threads = [threading.Thread(target=lambda: names.append(reg.route("x").model_id)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert names == ["llama3.1:8b"] * 6
+        assert [seen.path for seen in upstream.requests] == ["/api/tags"]
+        assert reg.chat("hello").text == "hello"
+
+
+def test_without_a_configuration_an_ollama_that_does_not_answer_is_no_model(monkeypatch):
+    monkeypatch.setenv(
+        "SEKHA__LLM_PROVIDERS", json.dumps([{"id": "here", "type": "ollama", "base_url": "http://127.0.0.1:9"}])
+    )
+    with Registry.discover() as reg:
+        for _ in range(2):
+            with pytest.raises(NoEligibleModel, match="No model is configured"):
+                reg.chat("hello")
