@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import frames, whereabouts
 from .ask import Ask, Wishes, prepare_chat, prepare_embedding
+from .budget import Budget
 from .cassette import Cassette
 from .config import change
 from .config import load as configuration
@@ -60,6 +61,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
+        self._budget = Budget(loaded.config.budget, self.session_id)
         self._conversations: dict[str, list[Message]] = {}
         self._cassette = cassette
         self._undiscovered = loaded.discover
@@ -218,7 +220,7 @@ class Registry:
         return Wishes.of(given, self.state.policies)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._cassette, self.redact)
+        return Engine(self.state, self._log, self._cassette, self.redact, self._budget)
 
     # --- conversations ---
 
@@ -274,7 +276,12 @@ class Registry:
         """What was done while loading that its user should know."""
         return self.state.loaded.notes
 
-    # --- ledger and cassette ---
+    # --- budget, ledger and cassette ---
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent, and what is left of it."""
+        return self._budget
 
     @property
     def ledger(self) -> Ledger:
@@ -369,6 +376,7 @@ class Registry:
             run_blocking(close_all)
         with self._lock:
             ledger, self._ledger = self._ledger, None
+        self._budget.close()
         if ledger is not None:
             ledger.close()
 
