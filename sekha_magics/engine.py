@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from . import replay
 from .ask import Ask, EmbedAsk
 from .attempt import Attempt, utc_now
-from .budget import Budget, NoRoom, Spending
 from .cassette import Cassette, Recording, Rendered, render
 from .core.catalogue import Snapshot
 from .core.decide import decide
@@ -26,8 +25,17 @@ from .core.failure import after
 from .core.pricing import total
 from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
-from .errors import AllProvidersFailed, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
+from .errors import (
+    AllProvidersFailed,
+    CassetteMiss,
+    ConfigError,
+    NoEligibleModel,
+    ProviderError,
+    SekhaError,
+    StreamInterrupted,
+)
 from .loop import Emit
+from .purse import NoRoom, Purse, Spending
 from .state import State
 
 if TYPE_CHECKING:
@@ -46,14 +54,14 @@ class Engine:
     log: Callable[[Event], None]
     cassette: Cassette | None
     redact: Callable[[str], str]
-    budget: Budget
+    purse: Purse
 
     # --- deciding ---
 
     def decide(self, ask: Asked, *, dry_run: bool = False) -> Decision:
         """Choose, and log a refusal; with `dry_run` the decision itself is what was asked for, and is logged too."""
         snapshot = self.state.snapshot()
-        if (left := self.budget.standing(ask.origin)) is not None:
+        if (left := self.purse.standing(ask.origin)) is not None:
             snapshot = replace(snapshot, budget=left)
         policy = self.state.policy(ask.request.policy or snapshot.catalogue.rules.policy)
         try:
@@ -92,7 +100,7 @@ class Engine:
     async def _answered(self, ask: Ask, decision: Decision, emit: Emit) -> Reply:
         calls: list[Call] = []
         errors: list[ProviderError] = []
-        spending = self.budget.spending(ask.origin, decision, _answers_wanted(ask.wishes.params))
+        spending = self.purse.spending(ask.origin, decision, _answers_wanted(ask.wishes.params))
         for candidate in self._order(decision):
             attempt = self._attempt(decision, candidate, len(calls) + 1)
             try:
@@ -102,8 +110,7 @@ class Engine:
             except (_TryNext, NoRoom):
                 continue
             return self._reply(ask, decision, attempt, calls, errors)
-        self._over_budget(ask, spending, errors)
-        raise self._all_failed(calls, errors)
+        raise self._nobody(ask, spending, calls, errors)
 
     def _reply(
         self, ask: Ask, decision: Decision, attempt: Attempt, calls: list[Call], errors: list[ProviderError]
@@ -147,7 +154,7 @@ class Engine:
     async def _embedded(self, ask: EmbedAsk, decision: Decision) -> Embedding:
         calls: list[Call] = []
         errors: list[ProviderError] = []
-        spending = self.budget.spending(ask.origin, decision)
+        spending = self.purse.spending(ask.origin, decision)
         for candidate in self._order(decision):
             attempt = self._attempt(decision, candidate, len(calls) + 1)
             entry = attempt.entry
@@ -169,8 +176,7 @@ class Engine:
                 decision=decision,
                 calls=tuple(calls),
             )
-        self._over_budget(ask, spending, errors)
-        raise self._all_failed(calls, errors)
+        raise self._nobody(ask, spending, calls, errors)
 
     # --- what chat and embedding share ---
 
@@ -234,17 +240,18 @@ class Engine:
             self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms)
             self._write(ask, decision, "ok", (calls[-1],), attempt.text)
 
-    def _over_budget(self, ask: Asked, spending: Spending, errors: list[ProviderError]) -> None:
-        """Log the end of a request of which a budget kept candidates out, and raise where nothing was sent at all."""
+    def _nobody(self, ask: Asked, spending: Spending, calls: list[Call], errors: list[ProviderError]) -> SekhaError:
+        """Why no candidate answered. The end is logged here when a budget kept one out, whose call is missing then."""
         if not spending.kept_out:
-            return
+            return self._all_failed(calls, errors)
         if errors:
-            # The failures before it are logged as what went on the way.
             self._write(ask, spending.decision, "failed")
-            return
+            failed = self._all_failed(calls, errors)
+            failed.message = "\n".join([failed.message, *spending.told()])
+            return failed
         refused = spending.refusal()
         self._write(ask, refused.decision, "refused")
-        raise refused
+        return refused
 
     def _all_failed(self, calls: list[Call], errors: list[ProviderError]) -> AllProvidersFailed:
         lines = [f"  {_told(e)}" for e in errors]

@@ -30,6 +30,7 @@ from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
+from .purse import Purse
 from .state import State
 from .storage.forks import renew_in_child
 from .stream import Stream
@@ -61,7 +62,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
-        self._budget = Budget(loaded.config.budget, self.session_id)
+        self._purse = Purse(loaded.config.budget, self.session_id)
         self._conversations: dict[str, list[Message]] = {}
         self._cassette = cassette
         self._undiscovered = loaded.discover
@@ -220,7 +221,7 @@ class Registry:
         return Wishes.of(given, self.state.policies)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._cassette, self.redact, self._budget)
+        return Engine(self.state, self._log, self._cassette, self.redact, self._purse)
 
     # --- conversations ---
 
@@ -281,7 +282,7 @@ class Registry:
     @property
     def budget(self) -> Budget:
         """What may be spent, and what is left of it."""
-        return self._budget
+        return Budget(self._purse)
 
     @property
     def ledger(self) -> Ledger:
@@ -376,7 +377,7 @@ class Registry:
             run_blocking(close_all)
         with self._lock:
             ledger, self._ledger = self._ledger, None
-        self._budget.close()
+        self._purse.close()
         if ledger is not None:
             ledger.close()
 

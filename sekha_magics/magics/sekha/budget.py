@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from IPython.core.error import UsageError
 
 from ..arguments import Arguments
 from ..options import SUBCOMMANDS
 from ..standing import registry
 from .words import one_action
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["budget"]
 
@@ -34,7 +32,8 @@ def budget(arguments: Arguments) -> pd.DataFrame:
 
     frame = in_force.status()
     taken = frame["spent"] + frame["reserved"]
-    frame["used"] = [_share(part, limit) for part, limit in zip(taken, frame["limit"], strict=True)]
+    shares = [_share(part, limit) for part, limit in zip(taken, frame["limit"], strict=True)]
+    frame["used"] = pd.Series(shares, dtype=object)
 
     def amount(usd: Any) -> str | None:
         return None if usd is None else format_usd(usd)
