@@ -68,6 +68,8 @@ class BudgetFile:
         """Reserve `amount` on every account, or on none when one of them has no room for it."""
         accounts = tuple(demand.account for demand in demands)
         with self._database.write() as connection:
+            # First, for it may change the figures.
+            holder = self._holder(connection)
             figures = _figures(connection, accounts)
             for account, limit in demands:
                 if not figures[account].admits(amount, limit):
@@ -75,7 +77,7 @@ class BudgetFile:
             lease = Lease(uuid.uuid4().hex, amount, accounts)
             connection.execute(
                 "INSERT INTO leases VALUES (?, ?, ?, ?)",
-                (lease.lease_id, self._holder(connection), str(amount), json.dumps(accounts)),
+                (lease.lease_id, holder, str(amount), json.dumps(accounts)),
             )
             _add(connection, figures, accounts, reserved=amount)
         return lease
