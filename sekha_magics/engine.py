@@ -10,7 +10,7 @@ import asyncio
 import json
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,17 @@ from .core.failure import after
 from .core.pricing import total
 from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
-from .errors import AllProvidersFailed, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, StreamInterrupted
+from .errors import (
+    AllProvidersFailed,
+    CassetteMiss,
+    ConfigError,
+    NoEligibleModel,
+    ProviderError,
+    SekhaError,
+    StreamInterrupted,
+)
 from .loop import Emit
+from .purse import NoRoom, Purse, Spending
 from .state import State
 
 if TYPE_CHECKING:
@@ -45,12 +54,15 @@ class Engine:
     log: Callable[[Event], None]
     cassette: Cassette | None
     redact: Callable[[str], str]
+    purse: Purse
 
     # --- deciding ---
 
     def decide(self, ask: Asked, *, dry_run: bool = False) -> Decision:
         """Choose, and log a refusal; with `dry_run` the decision itself is what was asked for, and is logged too."""
         snapshot = self.state.snapshot()
+        if (left := self.purse.standing(ask.origin)) is not None:
+            snapshot = replace(snapshot, budget=left)
         policy = self.state.policy(ask.request.policy or snapshot.catalogue.rules.policy)
         try:
             decision = decide(ask.request, snapshot, policy, decision_id=uuid.uuid4().hex)
@@ -88,15 +100,17 @@ class Engine:
     async def _answered(self, ask: Ask, decision: Decision, emit: Emit) -> Reply:
         calls: list[Call] = []
         errors: list[ProviderError] = []
+        spending = self.purse.spending(ask.origin, decision, _answers_wanted(ask.wishes.params))
         for candidate in self._order(decision):
             attempt = self._attempt(decision, candidate, len(calls) + 1)
             try:
-                async with self._settled(ask, decision, attempt, calls, errors):
-                    await attempt.chat(_chat_call(ask, decision, candidate), emit)
-            except _TryNext:
+                with spending.on(candidate, attempt.entry.price, calls):
+                    async with self._settled(ask, decision, attempt, calls, errors):
+                        await attempt.chat(_chat_call(ask, decision, candidate), emit)
+            except (_TryNext, NoRoom):
                 continue
             return self._reply(ask, decision, attempt, calls, errors)
-        raise self._all_failed(calls, errors)
+        raise self._nobody(ask, spending, calls, errors)
 
     def _reply(
         self, ask: Ask, decision: Decision, attempt: Attempt, calls: list[Call], errors: list[ProviderError]
@@ -140,14 +154,16 @@ class Engine:
     async def _embedded(self, ask: EmbedAsk, decision: Decision) -> Embedding:
         calls: list[Call] = []
         errors: list[ProviderError] = []
+        spending = self.purse.spending(ask.origin, decision)
         for candidate in self._order(decision):
             attempt = self._attempt(decision, candidate, len(calls) + 1)
             entry = attempt.entry
             try:
-                async with self._settled(ask, decision, attempt, calls, errors):
-                    embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
-                    _check_shape(embedded, ask, attempt)
-            except _TryNext:
+                with spending.on(candidate, entry.price, calls):
+                    async with self._settled(ask, decision, attempt, calls, errors):
+                        embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
+                        _check_shape(embedded, ask, attempt)
+            except (_TryNext, NoRoom):
                 continue
             last = calls[-1]
             return Embedding(
@@ -160,7 +176,7 @@ class Engine:
                 decision=decision,
                 calls=tuple(calls),
             )
-        raise self._all_failed(calls, errors)
+        raise self._nobody(ask, spending, calls, errors)
 
     # --- what chat and embedding share ---
 
@@ -224,6 +240,19 @@ class Engine:
             self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms)
             self._write(ask, decision, "ok", (calls[-1],), attempt.text)
 
+    def _nobody(self, ask: Asked, spending: Spending, calls: list[Call], errors: list[ProviderError]) -> SekhaError:
+        """Why no candidate answered. The end is logged here when a budget kept one out, whose call is missing then."""
+        if not spending.kept_out:
+            return self._all_failed(calls, errors)
+        if errors:
+            self._write(ask, spending.decision, "failed")
+            failed = self._all_failed(calls, errors)
+            failed.message = "\n".join([failed.message, *spending.told()])
+            return failed
+        refused = spending.refusal()
+        self._write(ask, refused.decision, "refused")
+        return refused
+
     def _all_failed(self, calls: list[Call], errors: list[ProviderError]) -> AllProvidersFailed:
         lines = [f"  {_told(e)}" for e in errors]
         count = "The provider" if len(errors) == 1 else f"All {len(errors)} providers"
@@ -274,7 +303,11 @@ class _TryNext(Exception):
 def _chat_call(ask: Ask, decision: Decision, candidate: Candidate) -> ChatCall:
     wishes = ask.wishes
     rules = decision.snapshot.catalogue.rules
-    limited = decision.request.max_cost is not None or rules.max_cost_per_request is not None
+    limited = (
+        decision.request.max_cost is not None
+        or rules.max_cost_per_request is not None
+        or decision.snapshot.budget is not None
+    )
     return ChatCall(
         model_id=candidate.model_id,
         messages=ask.messages,
@@ -286,6 +319,11 @@ def _chat_call(ask: Ask, decision: Decision, candidate: Candidate) -> ChatCall:
         params=wishes.params,
         stream=ask.stream,
     )
+
+
+def _answers_wanted(params: Mapping[str, Any]) -> int:
+    """How many answers are written, and paid for, to one prompt."""
+    return max([1, *(n for name in ("n", "best_of") if isinstance(n := params.get(name), int))])
 
 
 def _check_shape(embedded: Embedded, ask: EmbedAsk, attempt: Attempt) -> None:

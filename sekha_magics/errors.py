@@ -14,6 +14,7 @@ __all__ = [
     "AuthenticationFailed",
     "BadRequest",
     "BudgetExceeded",
+    "BudgetUnavailable",
     "CassetteMiss",
     "ConfigError",
     "ConnectionFailed",
@@ -100,10 +101,17 @@ class BudgetExceeded(NoEligibleModel):
         reserved: Decimal,
         limit: Decimal,
         candidates: Sequence[Any] = (),
+        decision: Any = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, candidates=candidates, hint=hint)
+        super().__init__(message, candidates=candidates, decision=decision, hint=hint)
         self.scope, self.spent, self.reserved, self.limit = scope, spent, reserved, limit
+
+
+class BudgetUnavailable(SekhaError):
+    """A budget is in force, and the file that says what is left of it cannot be used; nothing was sent."""
+
+    default_hint = "Make that file writable, or point SEKHA_HOME at a folder that is."
 
 
 class ProviderError(SekhaError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import frames, whereabouts
 from .ask import Ask, Wishes, prepare_chat, prepare_embedding
+from .budget import Budget
 from .cassette import Cassette
 from .config import change
 from .config import load as configuration
@@ -31,6 +32,7 @@ from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
+from .purse import Purse
 from .state import State
 from .storage.forks import renew_in_child
 from .stream import Stream
@@ -64,6 +66,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
+        self._purse = Purse(loaded.config.budget, self.session_id)
         self._conversations: dict[str, list[Message]] = {}
         self._cassette = cassette
         # Held while a provider is asked for its models: a second request waits for the answer too.
@@ -224,7 +227,7 @@ class Registry:
         return Wishes.of(given, self.state.policies)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._cassette, self.redact)
+        return Engine(self.state, self._log, self._cassette, self.redact, self._purse)
 
     # --- conversations ---
 
@@ -280,7 +283,12 @@ class Registry:
         """What was done while loading that its user should know."""
         return self.state.loaded.notes
 
-    # --- ledger and cassette ---
+    # --- budget, ledger and cassette ---
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent, and what is left of it."""
+        return Budget(self._purse)
 
     @property
     def ledger(self) -> Ledger:
@@ -382,6 +390,7 @@ class Registry:
             run_blocking(close_all)
         with self._lock:
             ledger, self._ledger = self._ledger, None
+        self._purse.close()
         if ledger is not None:
             ledger.close()
 

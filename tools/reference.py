@@ -20,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from sekha_magics import errors
+from sekha_magics.budget import Budget
 from sekha_magics.cassette import Cassette
 from sekha_magics.cli import _parser
 from sekha_magics.config.schema import Config
@@ -80,8 +81,9 @@ def _keys(section: type[BaseModel], prefix: str) -> Iterator[Sequence[str]]:
         if below is None:
             yield f"`{path}`", _kind(properties[name], definitions), _default(info)
             continue
-        many = "[]" if "tuple" in str(info.annotation) else ""
-        yield f"`{path}`", "list of sections" if many else "section", _default(info)
+        many = next((mark for kind, mark in (("tuple", "[]"), ("dict", ".NAME")) if kind in str(info.annotation)), "")
+        kinds = {"": "section", "[]": "list of sections", ".NAME": "sections by name"}
+        yield f"`{path}`", kinds[many], _default(info)
         yield from _keys(below, f"{path}{many}.")
 
 
@@ -247,6 +249,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "functions": functions,
     "registry": methods(Registry),
     "ledger": methods(Ledger),
+    "budget": methods(Budget),
     "cassette": methods(Cassette),
     "decision": fields(Decision),
     "candidate": fields(Candidate),

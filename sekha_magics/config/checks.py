@@ -116,7 +116,9 @@ def _section_at(path: KeyPath) -> type[BaseModel]:
     section: type[BaseModel] = Config
     for key in path:
         if isinstance(key, str):
-            section = _section_in(section.model_fields[key].annotation) or section
+            # A mapping's own keys, such as the ids under `budget.providers`, are no fields.
+            field = section.model_fields.get(key)
+            section = (_section_in(field.annotation) if field else None) or section
     return section
 
 
@@ -150,18 +152,16 @@ def _between(value: Mapping[str, Any], provider_types: Mapping[str, ProviderType
             if "embedding" in _list(model.get("tasks")) and model.get("dimension") is None:
                 yield Problem((*at, "models", j, "dimension"), "is required for an embedding model")
     yield from _defaults_served(value.get("default_models"), providers)
+    budget = value.get("budget")
+    yield from _budgets_of_known(budget if isinstance(budget, Mapping) else {}, providers)
 
 
 def _defaults_served(defaults: Any, providers: list[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
     if not isinstance(defaults, Mapping):
         return
-    if any(str(p.get("type")) in LISTS_ITS_MODELS and not p.get("models") for _, p in providers):
-        return  # what is installed there is not known yet
-    served: set[str] = set()
-    for _, provider in providers:
-        for _, model in _mappings(provider.get("models")):
-            if isinstance(model_id := model.get("model_id"), str):
-                served |= {model_id, f"{provider.get('id')}/{model_id}"}
+    served = _served(providers)
+    if served is None:
+        return
     for key, wanted in defaults.items():
         if key in DefaultModels.model_fields and isinstance(wanted, str) and wanted not in served:
             near = closest(wanted, sorted(served))
@@ -169,6 +169,31 @@ def _defaults_served(defaults: Any, providers: list[tuple[int, Mapping[str, Any]
                 ("default_models", key),
                 f"no provider serves `{wanted}`" + (f"; did you mean `{near}`?" if near else ""),
             )
+
+
+def _served(providers: list[tuple[int, Mapping[str, Any]]]) -> set[str] | None:
+    """The names of all models; None where a provider is yet to be asked what is installed."""
+    if any(str(p.get("type")) in LISTS_ITS_MODELS and not p.get("models") for _, p in providers):
+        return None
+    served: set[str] = set()
+    for _, provider in providers:
+        for _, model in _mappings(provider.get("models")):
+            if isinstance(model_id := model.get("model_id"), str):
+                served |= {model_id, f"{provider.get('id')}/{model_id}"}
+    return served
+
+
+def _budgets_of_known(budget: Mapping[str, Any], providers: list[tuple[int, Mapping[str, Any]]]) -> Iterator[Problem]:
+    ids = {str(provider.get("id")) for _, provider in providers}
+    for section, known, told in (
+        ("providers", ids, "is no provider's id"),
+        ("models", _served(providers), "is served by no provider"),
+    ):
+        limits = budget.get(section)
+        for name in limits if isinstance(limits, Mapping) else ():
+            if known is not None and name not in known:
+                near = closest(str(name), sorted(known))
+                yield Problem(("budget", section, name), told + (f"; did you mean `{near}`?" if near else ""))
 
 
 def _mappings(value: Any) -> list[tuple[int, Mapping[str, Any]]]:

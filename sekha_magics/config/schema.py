@@ -20,6 +20,8 @@ from ..core.types import TASKS
 
 __all__ = [
     "DEFAULT_FOR",
+    "BudgetConfig",
+    "BudgetLimits",
     "Config",
     "DefaultModels",
     "LedgerConfig",
@@ -218,6 +220,24 @@ class RoutingConfig(_Section):
     max_cost_per_request: Usd | None = None
 
 
+class BudgetLimits(_Section):
+    """The most that may be spent in a period, in USD; days and months are those of UTC."""
+
+    session: Usd | None = None
+    notebook: Usd | None = None
+    day: Usd | None = None
+    month: Usd | None = None
+
+
+class BudgetConfig(BudgetLimits):
+    """`providers` is by provider id, `models` by `model_id` or `provider_id/model_id`."""
+
+    warn_at: Annotated[Decimal, Number, Field(gt=0, le=1, decimal_places=12)] = Decimal("0.8")
+    allow_unpriced: bool = False
+    providers: Annotated[dict[Word, BudgetLimits], BeforeValidator(_empty_section)] = {}
+    models: Annotated[dict[Word, BudgetLimits], BeforeValidator(_empty_section)] = {}
+
+
 class LedgerConfig(_Section):
     """`path` is absolute once a configuration is loaded; None is the data directory's."""
 
@@ -230,6 +250,7 @@ class Config(_Section):
     llm_providers: Annotated[tuple[ProviderConfig, ...], BeforeValidator(_empty_list)]
     default_models: Annotated[DefaultModels, BeforeValidator(_empty_section)] = DefaultModels()
     routing: Annotated[RoutingConfig, BeforeValidator(_empty_section)] = RoutingConfig()
+    budget: Annotated[BudgetConfig, BeforeValidator(_empty_section)] = BudgetConfig()
     ledger: Annotated[LedgerConfig, BeforeValidator(_empty_section)] = LedgerConfig()
 
     def provider(self, provider_id: str) -> ProviderConfig:

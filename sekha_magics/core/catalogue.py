@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from .budget import Budget
 from .reasons import Reason
 
 
@@ -165,11 +166,15 @@ class Latency(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A catalogue and the state of its providers at one moment; what is not in the maps is in its first state."""
+    """A catalogue and the state of its providers at one moment; what is not in the maps is in its first state.
+
+    `budget` is None while no limit is in force.
+    """
 
     catalogue: Catalogue
     providers: Mapping[str, ProviderState] = field(default_factory=dict)
     latencies: Mapping[tuple[str, str], Latency] = field(default_factory=dict)
+    budget: Budget | None = None
 
     @cached_property
     def snapshot_id(self) -> str:
@@ -181,6 +186,7 @@ class Snapshot:
             "catalogue": self.catalogue.catalogue_id,
             "providers": {k: asdict(v) for k, v in sorted(self.providers.items())},
             "latencies": [[*k, *v] for k, v in sorted(self.latencies.items())],
+            **({} if self.budget is None else {"budget": self.budget.to_json()}),
         }
 
     @classmethod
@@ -189,6 +195,7 @@ class Snapshot:
             catalogue,
             {k: ProviderState(**v) for k, v in value["providers"].items()},
             {(p, m): Latency(ms, calls) for p, m, ms, calls in value["latencies"]},
+            budget=Budget.from_json(value["budget"]) if value.get("budget") else None,
         )
 
 

@@ -8,11 +8,12 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from .budget import Budget
 from .catalogue import Catalogue, Entry, Latency, ProviderState, Snapshot
 from .policies import Policy, Standing
-from .pricing import EXACT, estimate
+from .pricing import EXACT, estimate, upper_bound
 from .reasons import Reason
-from .refusal import refusal
+from .refusal import over_budget, refusal
 from .types import CHAT_TASKS, Candidate, Decision, Request
 
 __all__ = ["decide"]
@@ -100,6 +101,7 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     expected, chats = tokens.expected, request.operation == "chat"
     expected_tokens, output_tokens = Decimal(expected), Decimal(max_tokens) if chats and max_tokens else None
     fma, multiply = EXACT.fma, EXACT.multiply
+    budget = snapshot.budget
     judged: list[_Judged] = []
     for entry, against, fitting, rates in snapshot.catalogue.prepared:
         output = (max_tokens or fitting) if chats else 0
@@ -117,6 +119,8 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
         high = estimate(entry.price, tokens.high, output) if limited else usd
         if checks:
             reasons = (*reasons, *[r for check in checks if (r := check(entry, high)) is not None])
+        if budget is not None and (broke := _unaffordable(entry, budget, tokens.high, output, limited)) is not None:
+            reasons = (*reasons, broke)
         judged.append((entry, reasons, usd, high, output))
     return judged
 
@@ -288,6 +292,17 @@ def _cost_check(limit: Decimal) -> _Check:
         return None
 
     return affordable
+
+
+def _unaffordable(entry: Entry, budget: Budget, tokens: int, output: int, limited: bool) -> Reason | None:
+    usd = upper_bound(entry.price, tokens, output)
+    if usd is None:
+        # With a limit on the request too, this reason stands there already.
+        if limited or budget.allow_unpriced or not budget.limits(entry.provider_id, entry.model_id):
+            return None
+        return Reason("unpriced", "its price is unknown, and a budget is in force")
+    line = budget.passed_by(entry.provider_id, entry.model_id, usd)
+    return None if line is None else over_budget(usd, line)
 
 
 def _auth_failed(state: ProviderState) -> Reason | None:

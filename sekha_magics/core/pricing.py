@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from .catalogue import Price, Rate
 from .types import Usage
 
-__all__ = ["EXACT", "FREE", "LEDGER_DIGITS", "cost_of", "estimate", "settle", "total"]
+__all__ = ["EXACT", "FREE", "LEDGER_DIGITS", "cost_of", "estimate", "settle", "total", "upper_bound"]
 
 # Own context, so that a notebook which lowers the global precision does not change a bill.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -59,6 +59,20 @@ def estimate(price: Price | None, input_tokens: int, output_tokens: int) -> Deci
     usd = EXACT.multiply(_rate(price.input, input_tokens), input_tokens)
     usd = EXACT.fma(_rate(price.output, input_tokens), output_tokens, usd)
     return EXACT.add(usd.scaleb(-6, EXACT), price.per_request)
+
+
+def upper_bound(price: Price | None, input_tokens: int, output_tokens: int) -> Decimal | None:
+    """The most USD that so many tokens can come to: at the dearest tier they can reach, all written to the cache."""
+    if price is None or price.source == "free":
+        return estimate(price, input_tokens, output_tokens)
+    kinds = [rate for rate in (price.input, price.cached_input, price.cache_write) if rate is not None]
+    usd = EXACT.multiply(max(_dearest(rate, input_tokens) for rate in kinds), input_tokens)
+    usd = EXACT.fma(_dearest(price.output, input_tokens), output_tokens, usd)
+    return EXACT.add(usd.scaleb(-6, EXACT), price.per_request)
+
+
+def _dearest(rate: Rate, input_tokens: int) -> Decimal:
+    return max([rate.base, *(usd for start, usd in rate.tiers if start < input_tokens)])
 
 
 def settle(usd: Decimal) -> Decimal:

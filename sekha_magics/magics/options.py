@@ -148,6 +148,11 @@ SUBCOMMANDS = {
         "The state of every provider, as a DataFrame.",
         (Option(("--probe",), "ask each provider whether it is there; spends nothing"),),
     ),
+    "budget": Table(
+        ("%sekha budget", "%sekha budget session|notebook|day|month USD", "%sekha budget session|... none"),
+        "What may be spent and what is left, as a DataFrame, or another limit for this session, in USD.",
+        words=("session", "notebook", "day", "month"),
+    ),
     "config": Table(
         ("%sekha config [show]", "%sekha config check|trust [PATH]", "%sekha config migrate [PATH]"),
         "Show the configuration in use and where it comes from (never a key), check a file, trust a project's file "

@@ -118,7 +118,7 @@ def test_any_price_comes_out_of_a_file_as_it_was_written(price: Decimal) -> None
     ("mapping", "path", "says"),
     [
         ({**one_provider(), "ruting": {}}, "ruting", "did you mean `routing`?"),
-        ({**one_provider(), "budget": {}}, "budget", "here stand config_version, llm_providers"),
+        ({**one_provider(), "memory": {}}, "memory", "here stand config_version, llm_providers"),
         ({**one_provider(), "memory": {}}, "memory", "is not a key"),
         ({**one_provider(), "routing": {"max_retries": 2}}, "routing.max_retries", "is not a key"),
         ({**one_provider(), "routing": {"experiments": []}}, "routing.experiments", "is not a key"),

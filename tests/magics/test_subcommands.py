@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +287,40 @@ def test_a_replay_needs_no_usable_configuration(run: Run, tmp_path: Path, shell:
     standing = current_registry()
     assert standing is not None
     standing.close()
+
+
+# --- budget ---------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_shown_set_and_lifted(run: Run, registry: Registry) -> None:
+    shown = run("%sekha budget")
+    assert list(shown.value.columns) == ["scope", "limit", "spent", "reserved", "left", "used"]
+    assert shown.value["limit"].tolist() == [None] * 4
+    run("%sekha_chat -q one two three")
+    ran = run("%sekha budget session 0.00002")
+    row = ran.value.iloc[0]
+    assert (row["scope"], row["limit"], row["spent"]) == ("session", Decimal("0.00002"), Decimal("0.000009"))
+    assert "$0.00002" in ran.stdout and "████░░░░░░ 45 %" in ran.stdout
+    assert "██" in ran.value._repr_mimebundle_()["text/html"]
+    refused = run("%sekha_chat once more").error
+    assert isinstance(refused, errors.BudgetExceeded) and "session" in str(refused)
+    assert run("%sekha budget session none").value["limit"].tolist() == [None] * 4
+    assert run("%sekha_chat -q once more").error is None
+
+
+def test_a_limit_of_nothing_is_all_used(run: Run) -> None:
+    assert "██████████ 100 %" in run("%sekha budget day 0").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%sekha budget session", "USD, such as 0.50"),
+        ("%sekha budget sesion 1", "Did you mean session?"),
+        ("%sekha budget session much", "amount in USD"),
+        ("%sekha budget session -1", "-1"),
+    ],
+)
+def test_a_budget_that_is_none_is_refused_in_a_sentence(run: Run, line: str, said: str) -> None:
+    error = run(line).error
+    assert isinstance(error, UsageError | errors.InvalidInput) and said in str(error)
