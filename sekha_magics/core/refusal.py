@@ -70,6 +70,8 @@ def _hint(decision: Decision, nearest: list[Candidate]) -> str:
         "no_key": "Set the key: `%sekha keys` shows which are missing.",
         "over_max_cost": "Raise max_cost, lower max_tokens, or shorten the prompt.",
         "unpriced": "Give the model a `price` in the configuration, or drop max_cost.",
+        "breaker_open": "`%sekha health` says when it is tried again; `%sekha health --reset` tries it now.",
+        "rate_limited": "`%sekha health` says when it may be asked again; or configure a second provider.",
         "auth_failed": "Correct the key with `%sekha keys set`.",
         "disabled": "Set `enabled: true` for the provider.",
     }
