@@ -56,6 +56,8 @@ class Attempt:
         ended = False
         started = time.perf_counter()
         try:
+            await self.provider.get_ready()
+            started = time.perf_counter()
             async with self._limited(call.stream) as limits:
                 async for item in self.provider.chat(call):
                     if isinstance(item, Finish):
@@ -83,6 +85,8 @@ class Attempt:
         self.operation = "embed"
         started = time.perf_counter()
         try:
+            await self.provider.get_ready()
+            started = time.perf_counter()
             async with self._limited(stream=False):
                 embedded = await self.provider.embed(call)
         finally:

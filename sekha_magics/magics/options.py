@@ -148,7 +148,9 @@ SUBCOMMANDS = {
         "The state of every provider, as a DataFrame.",
         (
             Option(("--probe",), "ask each provider whether it is there; spends nothing"),
-            Option(("--reset",), "forget that this one failed, or all, and try again at once", "PROVIDER", optional=True),
+            Option(
+                ("--reset",), "forget that this one failed, or all, and try again at once", "PROVIDER", optional=True
+            ),
         ),
     ),
     "config": Table(

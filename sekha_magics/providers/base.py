@@ -28,6 +28,9 @@ class Provider(ABC):
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
+    async def get_ready(self) -> None:  # noqa: B027 - most are
+        """What a first request needs and takes long on this machine; no limit on the provider's time runs meanwhile."""
+
     @abstractmethod
     def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:
         """Yield pieces of text, then exactly one `Finish`. With `call.stream` off there is one piece.

@@ -122,7 +122,7 @@ def test_any_price_comes_out_of_a_file_as_it_was_written(price: Decimal) -> None
         ({**one_provider(), "memory": {}}, "memory", "is not a key"),
         ({**one_provider(), "routing": {"max_retries": -1}}, "routing.max_retries", "at least 0"),
         ({**one_provider(), "routing": {"experiments": []}}, "routing.experiments", "is not a key"),
-        ({**one_provider(), "routing": {"circuit_breaker": {"failure_treshold": 3}}}, "failure_treshold", "failure_threshold"),
+        ({**one_provider(), "routing": {"circuit_breaker": {"failure_treshold": 3}}}, "treshold", "failure_threshold"),
         ({**one_provider(), "routing": {"circuit_breaker": {"timeout_secs": 0}}}, "timeout_secs", "more than 0"),
         (one_provider(timeouts={"totl": 3}), "llm_providers[0].timeouts.totl", "did you mean `total`?"),
         (one_provider(timeout=5, timeouts={"total": 3}), "llm_providers[0]", "mean the same and differ"),
