@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +18,7 @@ from .core.pricing import cost_of, settle
 from .core.tokens import estimate_text
 from .core.types import Call, Cost, Usage
 from .core.wire import ChatCall, EmbedCall, Embedded, Finish
-from .errors import ProviderError, SekhaError, ServerFailed
+from .errors import ProviderError, ProviderTimeout, SekhaError, ServerFailed
 from .loop import Emit
 from .providers.base import Provider
 
@@ -43,6 +47,7 @@ class Attempt:
     operation: Literal["chat", "embed"] = "chat"
     streamed: bool = False
     call_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    error: ProviderError | None = None
 
     async def chat(self, call: ChatCall, emit: Emit) -> None:
         """Fill `text` and `finish`. Raises `ProviderError`; an end without a reason is a failure, not an answer."""
@@ -51,14 +56,18 @@ class Attempt:
         ended = False
         started = time.perf_counter()
         try:
-            async for item in self.provider.chat(call):
-                if isinstance(item, Finish):
-                    self.finish, ended = item, True
-                elif item:
-                    if call.stream and self.ttft_ms is None:
-                        self.ttft_ms = _since(started)
-                    pieces.append(item)
-                    emit(item)
+            await self.provider.get_ready()
+            started = time.perf_counter()
+            async with self._limited(call.stream) as limits:
+                async for item in self.provider.chat(call):
+                    if isinstance(item, Finish):
+                        self.finish, ended = item, True
+                    elif item:
+                        if call.stream and self.ttft_ms is None:
+                            self.ttft_ms = _since(started)
+                        pieces.append(item)
+                        emit(item)
+                    limits.alive()
         except SekhaError:
             raise
         except Exception as error:  # a provider that breaks its promise must not break the notebook
@@ -76,11 +85,31 @@ class Attempt:
         self.operation = "embed"
         started = time.perf_counter()
         try:
-            embedded = await self.provider.embed(call)
+            await self.provider.get_ready()
+            started = time.perf_counter()
+            async with self._limited(stream=False):
+                embedded = await self.provider.embed(call)
         finally:
             self.latency_ms = _since(started)
         self.finish = Finish("stop", embedded.usage, embedded.served_model, embedded.reported_cost)
         return embedded
+
+    @asynccontextmanager
+    async def _limited(self, stream: bool) -> AsyncIterator[_Limits]:
+        """Cancel what runs inside, which closes its connection, when the provider is silent for too long."""
+        endpoint = self.provider.endpoint
+        total = math.inf if self.provider.counts_its_own_time else endpoint.timeout
+        timer = asyncio.timeout(None)
+        limits: _Limits | None = None
+        try:
+            async with timer:
+                limits = _Limits(timer, total, endpoint.first_token, endpoint.idle) if stream else _Limits(timer, total)
+                yield limits
+        except (ProviderError, TimeoutError) as error:
+            # A provider may have made an error of its own of the cancellation.
+            if limits is None or not timer.expired():
+                raise
+            raise ProviderTimeout(f"{self.entry.provider_id} {limits.reached()}") from error
 
     @property
     def began(self) -> bool:
@@ -133,6 +162,35 @@ class Attempt:
             ttft_ms=self.ttft_ms,
             finish_reason=self.finish.reason,
         )
+
+
+class _Limits:
+    """How long a provider may be silent, in seconds: until its first piece, between two, and in all."""
+
+    def __init__(
+        self, timer: asyncio.Timeout, total: float, first: float | None = None, idle: float | None = None
+    ) -> None:
+        self._timer, self._total, self._first, self._idle = timer, total, first, idle
+        self._now = asyncio.get_running_loop().time
+        self._end = self._now() + total
+        self._began = False
+        self._within(first)
+
+    def alive(self) -> None:
+        """A piece came."""
+        self._began = True
+        self._within(self._idle)
+
+    def reached(self) -> str:
+        """The limit that ended it, in words."""
+        limit = self._idle if self._began else self._first
+        if limit is None or self._now() >= self._end:
+            return f"was not done within {self._total:g} s"
+        return f"fell silent for {limit:g} s" if self._began else f"did not begin within {limit:g} s"
+
+    def _within(self, seconds: float | None) -> None:
+        when = min(self._end, math.inf if seconds is None else self._now() + seconds)
+        self._timer.reschedule(None if when == math.inf else when)
 
 
 def _since(started: float) -> float:

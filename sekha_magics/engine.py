@@ -1,7 +1,7 @@
 """The one path that spends money: from a request, by way of a decision, to an answer that is logged and paid for.
 
-Runs in the background loop. Choosing is `core.decide`'s, speaking the providers'; here a failure is followed by the
-next candidate, an interrupt settles what it cost, and every end of every attempt reaches the ledger.
+Runs in the background loop. Choosing is `core.decide`'s, speaking the providers', going on after a failure
+`failover`'s; here they meet, with the cassette before them and the ledger after.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import json
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import replay
@@ -21,21 +21,14 @@ from .attempt import Attempt, utc_now
 from .cassette import Cassette, Recording, Rendered, render
 from .core.catalogue import Snapshot
 from .core.decide import decide
-from .core.failure import after
+from .core.policies import Policy
 from .core.pricing import total
 from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
-from .errors import (
-    AllProvidersFailed,
-    CassetteMiss,
-    ConfigError,
-    NoEligibleModel,
-    ProviderError,
-    SekhaError,
-    StreamInterrupted,
-)
+from .errors import BudgetExceeded, CassetteMiss, ConfigError, NoEligibleModel, ProviderError
+from .failover import Answered, Patience, Pursuit, Send
 from .loop import Emit
-from .purse import NoRoom, Purse, Spending
+from .purse import Purse
 from .state import State
 
 if TYPE_CHECKING:
@@ -48,13 +41,14 @@ Asked = Ask | EmbedAsk
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`log` takes events for the ledger."""
+    """`log` takes events for the ledger; `patience` is how long a request waits between two attempts."""
 
     state: State
     log: Callable[[Event], None]
     cassette: Cassette | None
     redact: Callable[[str], str]
     purse: Purse
+    patience: Patience = field(default_factory=Patience)
 
     # --- deciding ---
 
@@ -63,15 +57,48 @@ class Engine:
         snapshot = self.state.snapshot()
         if (left := self.purse.standing(ask.origin)) is not None:
             snapshot = replace(snapshot, budget=left)
-        policy = self.state.policy(ask.request.policy or snapshot.catalogue.rules.policy)
         try:
-            decision = decide(ask.request, snapshot, policy, decision_id=uuid.uuid4().hex)
+            decision = decide(ask.request, snapshot, self._policy(ask), decision_id=uuid.uuid4().hex)
         except NoEligibleModel as error:
             self._write(ask, error.decision, "refused")
             raise
         if dry_run:
             self._write(ask, decision, "dry_run")
         return decision
+
+    def _policy(self, ask: Asked) -> Policy:
+        return self.state.policy(ask.request.policy or self.state.catalogue.rules.policy)
+
+    async def _pursuit(self, ask: Asked) -> Pursuit:
+        """Choose, and begin. Where all who might answer rest for a moment, it is waited for the first of them."""
+        waited = 0.0
+        while True:
+            try:
+                left_to_spend = self.purse.standing(ask.origin)
+                chosen = self.state.choose(
+                    ask.request, self._policy(ask), budget=left_to_spend, decision_id=uuid.uuid4().hex
+                )
+                break
+            except NoEligibleModel as error:
+                resting = [c.provider_id for c in error.candidates if c.reasons == ("rate_limited",)]
+                left = self.state.rest_left(resting)
+                if left is None or waited + left > self.patience.longest:
+                    self._write(ask, error.decision, "refused")
+                    raise
+            await asyncio.sleep(left)
+            waited += left
+        expected = ask.request.input_tokens.expected
+        write = partial(self._write, ask, chosen.decision)
+        answers = 1 if isinstance(ask, EmbedAsk) else _answers_wanted(ask.wishes.params)
+        spending = self.purse.spending(ask.origin, chosen.decision, answers)
+        return Pursuit(self.state, chosen, expected, spending, self.patience, self.redact, write, waited)
+
+    async def _answered(self, ask: Asked, pursuit: Pursuit, send: Send) -> Answered:
+        try:
+            return await pursuit.answer(send)
+        except BudgetExceeded as error:
+            self._write(ask, error.decision, "refused")
+            raise
 
     def _write(
         self, ask: Asked, decision: Decision, outcome: str | None, calls: tuple[Call, ...] = (), text: str = ""
@@ -87,8 +114,12 @@ class Engine:
         rendered = render("chat", ask.messages, ask.options) if self.cassette else None
         if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed(ask, recording, emit)
-        decision = self.decide(ask)
-        reply = await self._answered(ask, decision, emit)
+        pursuit = await self._pursuit(ask)
+        decision = pursuit.chosen.decision
+        answered = await self._answered(
+            ask, pursuit, lambda attempt, who: attempt.chat(_chat_call(ask, decision, who), emit)
+        )
+        reply = self._reply(ask, pursuit, answered.attempt)
         if self.cassette and rendered:
             try:
                 self.cassette.record(rendered, replay.recording_of(reply), decision.snapshot.catalogue)
@@ -97,30 +128,14 @@ class Engine:
                 return replace(reply, notes=(*reply.notes, f"not recorded: {error.message}"))
         return reply
 
-    async def _answered(self, ask: Ask, decision: Decision, emit: Emit) -> Reply:
-        calls: list[Call] = []
-        errors: list[ProviderError] = []
-        spending = self.purse.spending(ask.origin, decision, _answers_wanted(ask.wishes.params))
-        for candidate in self._order(decision):
-            attempt = self._attempt(decision, candidate, len(calls) + 1)
-            try:
-                with spending.on(candidate, attempt.entry.price, calls):
-                    async with self._settled(ask, decision, attempt, calls, errors):
-                        await attempt.chat(_chat_call(ask, decision, candidate), emit)
-            except (_TryNext, NoRoom):
-                continue
-            return self._reply(ask, decision, attempt, calls, errors)
-        raise self._nobody(ask, spending, calls, errors)
-
-    def _reply(
-        self, ask: Ask, decision: Decision, attempt: Attempt, calls: list[Call], errors: list[ProviderError]
-    ) -> Reply:
+    def _reply(self, ask: Ask, pursuit: Pursuit, attempt: Attempt) -> Reply:
+        calls = pursuit.calls
         last = calls[-1]
-        notes = [*_went_before(errors, attempt), *_left_out(attempt)]
+        notes = [*pursuit.notes(attempt), *_left_out(attempt)]
         parsed, complaint = _parsed(ask, attempt.text)
         return Reply(
             text=attempt.text,
-            decision=decision,
+            decision=pursuit.chosen.decision,
             provider_id=last.provider_id,
             provider_type=last.provider_type,
             model_id=last.model_id,
@@ -133,6 +148,7 @@ class Engine:
             parsed=parsed,
             notes=(*notes, *complaint),
             conversation=ask.origin.conversation,
+            waited_ms=pursuit.waited * 1000,
         )
 
     # --- embedding ---
@@ -141,8 +157,9 @@ class Engine:
         rendered = render("embed", ask.texts, ask.options) if self.cassette else None
         if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed_embedding(ask, recording)
-        decision = self.decide(ask)
-        embedding = await self._embedded(ask, decision)
+        pursuit = await self._pursuit(ask)
+        decision = pursuit.chosen.decision
+        embedding = await self._embedded(ask, pursuit)
         if self.cassette and rendered:
             try:
                 recorded = replay.recording_of_embedding(embedding)
@@ -151,117 +168,25 @@ class Engine:
                 warnings.warn(f"The vectors were not recorded: {error.message}", stacklevel=2)
         return embedding
 
-    async def _embedded(self, ask: EmbedAsk, decision: Decision) -> Embedding:
-        calls: list[Call] = []
-        errors: list[ProviderError] = []
-        spending = self.purse.spending(ask.origin, decision)
-        for candidate in self._order(decision):
-            attempt = self._attempt(decision, candidate, len(calls) + 1)
+    async def _embedded(self, ask: EmbedAsk, pursuit: Pursuit) -> Embedding:
+        async def send(attempt: Attempt, _who: Candidate) -> Embedded:
             entry = attempt.entry
-            try:
-                with spending.on(candidate, entry.price, calls):
-                    async with self._settled(ask, decision, attempt, calls, errors):
-                        embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
-                        _check_shape(embedded, ask, attempt)
-            except (_TryNext, NoRoom):
-                continue
-            last = calls[-1]
-            return Embedding(
-                vectors=embedded.vectors,
-                model_id=last.model_id,
-                provider_id=last.provider_id,
-                dimension=int(embedded.vectors.shape[1]),
-                cost=_sum(calls),
-                usage=last.usage or Usage(),
-                decision=decision,
-                calls=tuple(calls),
-            )
-        raise self._nobody(ask, spending, calls, errors)
+            embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
+            _check_shape(embedded, ask, attempt)
+            return embedded
 
-    # --- what chat and embedding share ---
-
-    def _order(self, decision: Decision) -> tuple[Candidate, ...]:
-        """The candidates to try, best first."""
-        rules = decision.snapshot.catalogue.rules
-        ranked = decision.ranked
-        if not rules.auto_fallback:
-            return ranked[:1]
-        if rules.remote_fallback:
-            return ranked
-        local = {(e.provider_id, e.model_id) for e in decision.snapshot.catalogue.entries if e.local}
-        if (ranked[0].provider_id, ranked[0].model_id) not in local:
-            return ranked
-        return tuple(c for c in ranked if (c.provider_id, c.model_id) in local)
-
-    def _attempt(self, decision: Decision, candidate: Candidate, number: int) -> Attempt:
-        return Attempt(
-            provider=self.state.provider(candidate.provider_id),
-            entry=self.state.entry(candidate.provider_id, candidate.model_id),
-            decision_id=decision.decision_id,
-            number=number,
-            expected_input=decision.request.input_tokens.expected,
+        embedded: Embedded = (await self._answered(ask, pursuit, send)).value
+        last = pursuit.calls[-1]
+        return Embedding(
+            vectors=embedded.vectors,
+            model_id=last.model_id,
+            provider_id=last.provider_id,
+            dimension=int(embedded.vectors.shape[1]),
+            cost=_sum(pursuit.calls),
+            usage=last.usage or Usage(),
+            decision=pursuit.chosen.decision,
+            calls=tuple(pursuit.calls),
         )
-
-    @asynccontextmanager
-    async def _settled(
-        self, ask: Asked, decision: Decision, attempt: Attempt, calls: list[Call], errors: list[ProviderError]
-    ) -> AsyncIterator[None]:
-        """Whatever happens to the attempt inside, its call is recorded once and reaches the ledger.
-
-        Raises `_TryNext` when another candidate is to be asked.
-        """
-        try:
-            yield
-        except asyncio.CancelledError:
-            calls.append(attempt.call("interrupted", billed=True))
-            self._write(ask, decision, "interrupted", (calls[-1],), attempt.text)
-            raise
-        except ProviderError as error:
-            error.message = self.redact(error.message)
-            error.provider_id = error.provider_id or attempt.entry.provider_id
-            error.model_id = error.model_id or attempt.entry.model_id
-            self.state.failed(attempt.entry.provider_id, error)
-            calls.append(attempt.call("error", error))
-            errors.append(error)
-            fallback = decision.snapshot.catalogue.rules.auto_fallback
-            next_step = after(error, began=attempt.began, fallback=fallback)
-            exhausted = len(calls) == len(self._order(decision))
-            ends = next_step == "raise" or exhausted
-            self._write(ask, decision, "failed" if ends else None, (calls[-1],), attempt.text)
-            if next_step == "next":
-                raise _TryNext from None
-            if attempt.began:
-                raise _interrupted(error, attempt) from error
-            raise
-        else:
-            entry = attempt.entry
-            attempt.price_of_served = self.state.price_of_served(entry, attempt.finish.served_model)
-            calls.append(attempt.call("ok"))
-            self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms)
-            self._write(ask, decision, "ok", (calls[-1],), attempt.text)
-
-    def _nobody(self, ask: Asked, spending: Spending, calls: list[Call], errors: list[ProviderError]) -> SekhaError:
-        """Why no candidate answered. The end is logged here when a budget kept one out, whose call is missing then."""
-        if not spending.kept_out:
-            return self._all_failed(calls, errors)
-        if errors:
-            self._write(ask, spending.decision, "failed")
-            failed = self._all_failed(calls, errors)
-            failed.message = "\n".join([failed.message, *spending.told()])
-            return failed
-        refused = spending.refusal()
-        self._write(ask, refused.decision, "refused")
-        return refused
-
-    def _all_failed(self, calls: list[Call], errors: list[ProviderError]) -> AllProvidersFailed:
-        lines = [f"  {_told(e)}" for e in errors]
-        count = "The provider" if len(errors) == 1 else f"All {len(errors)} providers"
-        hints = dict.fromkeys(e.hint for e in errors if e.hint)
-        failed = AllProvidersFailed(
-            f"{count} failed:\n" + "\n".join(lines), calls=calls, errors=errors, hint=" ".join(hints)
-        )
-        failed.__cause__ = errors[-1]
-        return failed
 
     # --- replay ---
 
@@ -294,10 +219,6 @@ class Engine:
         catalogue = self.cassette.catalogue if self.cassette else None
         snapshot = Snapshot(catalogue) if catalogue else self.state.snapshot()
         return replay.decision(recording, ask.request, snapshot, self.state.policy(recording.choice.policy))
-
-
-class _TryNext(Exception):
-    """Another candidate is to be asked; never leaves this module."""
 
 
 def _chat_call(ask: Ask, decision: Decision, candidate: Candidate) -> ChatCall:
@@ -336,30 +257,6 @@ def _check_shape(embedded: Embedded, ask: EmbedAsk, attempt: Attempt) -> None:
             if len(shape) == 2 and shape[0] == expected[0]
             else None,
         )
-
-
-def _interrupted(error: ProviderError, attempt: Attempt) -> StreamInterrupted:
-    return StreamInterrupted(
-        f"{attempt.entry.provider_id}/{attempt.entry.model_id} broke off after {len(attempt.text)} characters: "
-        f"{error.message}",
-        partial=attempt.text,
-        provider_id=error.provider_id,
-        model_id=error.model_id,
-        status=error.status,
-    )
-
-
-def _went_before(errors: list[ProviderError], attempt: Attempt) -> list[str]:
-    if not errors:
-        return []
-    failed = "; ".join(map(_told, errors))
-    return [f"{failed}; answered by {attempt.entry.provider_id}/{attempt.entry.model_id}"]
-
-
-def _told(error: ProviderError) -> str:
-    """The message, with the name of its provider unless it begins with that."""
-    named = error.message.startswith(error.provider_id)
-    return error.message if named else f"{error.provider_id}/{error.model_id}: {error.message}"
 
 
 def _left_out(attempt: Attempt) -> list[str]:

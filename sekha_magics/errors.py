@@ -152,9 +152,13 @@ class ServerFailed(ProviderError):
 
 
 class ConnectionFailed(ProviderError):
-    """No connection, or it broke before the first token."""
+    """No connection, or it broke before the first token. `refused` says that nobody listens at the address."""
 
     default_hint = "Check that the server runs and that base_url is right."
+
+    def __init__(self, message: str, *, refused: bool = False, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.refused = refused
 
 
 class ProviderTimeout(ProviderError):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .core.catalogue import Catalogue
-from .state import Record, State
+from .core.catalogue import Catalogue, ProviderState
+from .state import State
+from .vitals import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,21 +44,26 @@ def models(catalogue: Catalogue) -> pd.DataFrame:
 
 
 def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per configured provider. `state` is what keeps it from answering, or `ready`; latency in milliseconds."""
+    """One row per configured provider. `state` is what keeps it from answering, or that of its breaker.
+
+    `failures` are those in a row, `retry_at` a time in UTC, latency is in milliseconds.
+    """
     import pandas as pd
 
+    rules, now, utc = state.catalogue.rules.breaker, state.clock(), datetime.now(UTC)
     rows = []
     for provider in state.loaded.config.llm_providers:
-        record = state.records.get(provider.id, Record())
+        record = state.vitals.records.get(provider.id, Record())
+        wait = record.retry_in(now, rules)
         probe = probes.get(provider.id)
         entries = [e for e in state.catalogue.entries if e.provider_id == provider.id]
         rows.append(
             {
                 "provider_id": provider.id,
                 "provider_type": provider.type,
-                "state": _state(provider.enabled, record, entries, probe),
-                "failures": record.failures,
-                "retry_at": pd.NaT,
+                "state": _state(provider.enabled, record.state(now, rules), entries, probe),
+                "failures": record.breaker.failures,
+                "retry_at": pd.NaT if wait is None else pd.Timestamp(utc + timedelta(seconds=wait)),
                 "last_error": (probe.detail if probe and not probe.ok else None) or record.last_error,
                 "models": len(probe.models) if probe and probe.models is not None else len(entries),
                 "calls": record.calls,
@@ -66,16 +73,18 @@ def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
         )
     columns = ["provider_id", "provider_type", "state", "failures", "retry_at", "last_error", "models", "calls",
                "error_rate", "latency_p50_ms"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).astype({"last_error": object})
+    frame = pd.DataFrame(rows, columns=columns).astype({"last_error": object})
+    frame["retry_at"] = pd.to_datetime(frame["retry_at"], utc=True)
+    return frame
 
 
-def _state(enabled: bool, record: Record, entries: list[Any], probe: Any) -> str:
+def _state(enabled: bool, seen: ProviderState, entries: list[Any], probe: Any) -> str:
     if not enabled:
         return "disabled"
     if any(e.missing_key for e in entries):
         return "no_key"
-    if record.auth_failed is not None:
+    if seen.auth_failed is not None:
         return "auth_failed"
     if probe is not None and not probe.ok:
         return "unreachable"
-    return "ready"
+    return "rate_limited" if seen.rests is not None and seen.breaker == "closed" else seen.breaker

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .core.breaker import BreakerRules
 from .core.catalogue import Catalogue, Entry, Price, Rate, RoutingRules
 from .core.pricing import FREE
 from .core.provider_types import ProviderType
@@ -44,6 +45,8 @@ def build_catalogue(loaded: Loaded, types: Mapping[str, ProviderType], at: datet
         require_vision_for_images=routing.require_vision_for_images,
         max_cost_per_request=routing.max_cost_per_request,
         auto_fallback=routing.auto_fallback,
+        max_retries=routing.max_retries,
+        breaker=BreakerRules(**routing.circuit_breaker.model_dump()),
         remote_fallback=not loaded.no_remote_fallback,
     )
     if loaded.last_resort:

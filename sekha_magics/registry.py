@@ -29,6 +29,7 @@ from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
+from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
@@ -57,7 +58,8 @@ class Registry:
     Made by `from_yaml`, `from_dict`, `from_env` or `discover`; `close()` it, or use it in a `with` statement.
     """
 
-    def __init__(self, loaded: Loaded, *, cassette: Cassette | None = None, keys: KeyStore | None = None) -> None:
+    def __init__(self, loaded: Loaded, *, cassette: Cassette | None = None, keys: KeyStore | None = None,
+                 patience: Patience | None = None, clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self.keys = keys or KeyStore(environ=os.environ)
         self.session_id = uuid.uuid4().hex
         self.redact = known_keys
@@ -74,7 +76,8 @@ class Registry:
         self._undiscovered = dict.fromkeys(loaded.discover, -math.inf)
         self._latencies_seeded = False
         replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
-        self.state = State(loaded, catalogue=replayed)
+        self._patience = patience or Patience()
+        self.state = State(loaded, catalogue=replayed, clock=clock)
         self.state.catalogue  # noqa: B018 - a model that cannot be offered is an error now, not at the first request
         if (shell := whereabouts.shell()) is not None:
             # Also without the magics a reply shows itself as an answer.
@@ -227,7 +230,7 @@ class Registry:
         return Wishes.of(given, self.state.policies)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._cassette, self.redact, self._purse)
+        return Engine(self.state, self._log, self._cassette, self.redact, self._purse, self._patience)
 
     # --- conversations ---
 
@@ -278,6 +281,13 @@ class Registry:
 
         return frames.health(self.state, run_blocking(ask_all) if probe else {})
 
+    def reset(self, provider_id: str | None = None) -> None:
+        """Ask one provider, or all, again as if they had never failed: breakers closed, rests ended.
+
+        Raises `InvalidInput` for a provider that is not configured.
+        """
+        self.state.reset(provider_id)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was done while loading that its user should know."""
@@ -311,7 +321,7 @@ class Registry:
         with self._lock:
             self._cassette = cassette
             replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
-            self.state = State(self.state.loaded, catalogue=replayed)
+            self.state = State(self.state.loaded, catalogue=replayed, clock=self.state.clock)
 
     def _log(self, event: Event) -> None:
         self.ledger.append(event)

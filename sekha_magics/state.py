@@ -6,53 +6,59 @@ A snapshot freezes it for one decision. Everything here may be read and written 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .core.catalogue import Catalogue, Entry, Latency, Price, ProviderState, Snapshot
+from .core.breaker import Permit
+from .core.budget import Budget
+from .core.catalogue import Catalogue, Entry, Latency, Price, Snapshot
+from .core.decide import decide
 from .core.policies import BUILT_IN, Policy
+from .core.types import Decision, Request
 from .core.wire import Endpoint
-from .errors import AuthenticationFailed, ConfigError, ProviderError
+from .errors import ConfigError, InvalidInput, ProviderError
 from .offers import build_catalogue
 from .prices import table_price
 from .providers import create, provider_types
 from .storage.forks import renew_in_child
+from .vitals import LATENCIES_KEPT, Vitals
 
 if TYPE_CHECKING:
     from .config.load import Loaded
     from .providers.base import Provider
 
-__all__ = ["Record", "State"]
+__all__ = ["Chosen", "State"]
 
-_LATENCIES_KEPT = 50
+Clock = Callable[[], float]
 
 
-@dataclass
-class Record:
-    """What this kernel has seen of one provider. `failures` counts those since its last success."""
+class Chosen(NamedTuple):
+    """A decision, and the leave to ask the provider it chose."""
 
-    calls: int = 0
-    errors: int = 0
-    failures: int = 0
-    last_error: str | None = None
-    auth_failed: str | None = None
-    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES_KEPT))
+    decision: Decision
+    permit: Permit
 
 
 class State:
-    """The providers of one registry. Raises `ConfigError` for a provider type nobody supplies."""
+    """The providers of one registry. Raises `ConfigError` for a provider type nobody supplies.
 
-    def __init__(self, loaded: Loaded, *, catalogue: Catalogue | None = None) -> None:
+    `clock` gives seconds and never goes back: rests and open breakers end by it.
+    """
+
+    def __init__(self, loaded: Loaded, *, catalogue: Catalogue | None = None, clock: Clock = time.monotonic) -> None:
         self._lock = threading.RLock()
         renew_in_child(self)
         self.loaded = loaded
         self._fixed = catalogue
         self._built: tuple[date, Catalogue] | None = None
-        self.records: dict[str, Record] = {}
+        self.clock = clock
+        self.vitals = Vitals()
+        self._changes_at = 0.0
         self._latencies: dict[tuple[str, str], deque[float]] = {}
         self._snapshot: Snapshot | None = None
         self._providers: dict[str, Provider] = {}
@@ -77,8 +83,7 @@ class State:
         with self._lock:
             self.loaded, self._built, self._snapshot = loaded, None, None
             self._providers.clear()
-            for record in self.records.values():
-                record.auth_failed = None
+            self.vitals.keys_changed()
 
     def entry(self, provider_id: str, model_id: str) -> Entry:
         return next(e for e in self.catalogue.entries if (e.provider_id, e.model_id) == (provider_id, model_id))
@@ -106,7 +111,8 @@ class State:
 
     def renew_after_fork(self) -> None:
         # Connections and child processes belong to the parent; the child makes its own.
-        self._lock, self._providers = threading.RLock(), {}
+        # A probe of the parent would be waited for in vain.
+        self._lock, self._providers, self.vitals, self._snapshot = threading.RLock(), {}, Vitals(), None
 
     def _endpoint(self, provider_id: str) -> Endpoint:
         for provider in self.loaded.config.llm_providers:
@@ -117,6 +123,8 @@ class State:
                     base_url=None if provider.base_url is None else str(provider.base_url),
                     api_key=self.loaded.keys.get(provider.id),
                     timeout=float(provider.timeout),
+                    first_token=provider.timeouts.first_token,
+                    idle=provider.timeouts.idle,
                     options=dict(provider.options),
                 )
         raise ConfigError(
@@ -128,40 +136,75 @@ class State:
 
     def snapshot(self) -> Snapshot:
         with self._lock:
-            catalogue = self.catalogue
-            if self._snapshot is None:
-                self._snapshot = Snapshot(catalogue, self._provider_states(), self._medians())
+            catalogue, now = self.catalogue, self.clock()
+            if self._snapshot is None or now >= self._changes_at:
+                rules = catalogue.rules.breaker
+                self._snapshot = Snapshot(catalogue, self.vitals.states(now, rules), self._medians())
+                self._changes_at = self.vitals.next_change(now, rules)
             return self._snapshot
 
-    def _provider_states(self) -> Mapping[str, ProviderState]:
-        return {k: ProviderState(r.auth_failed) for k, r in self.records.items() if r.auth_failed is not None}
+    def choose(self, request: Request, policy: Policy, *, budget: Budget | None, decision_id: str) -> Chosen:
+        """Decide, and get leave to ask who was chosen, in one step: no second request takes the same probe.
+
+        `budget` is what is left of the limits in force, None where there are none. Raises `NoEligibleModel`.
+        """
+        with self._lock:
+            snapshot = self.snapshot() if budget is None else replace(self.snapshot(), budget=budget)
+            decision = decide(request, snapshot, policy, decision_id=decision_id)
+            permit = self.admit(decision.provider_id)
+            if permit is None:
+                raise AssertionError(f"{decision.provider_id} was eligible and is not admitted")
+            return Chosen(decision, permit)
 
     def _medians(self) -> Mapping[tuple[str, str], Latency]:
         return {key: Latency(round(median(ms), 3), len(ms)) for key, ms in self._latencies.items()}
 
+    def admit(self, provider_id: str) -> Permit | None:
+        """Leave for one request to ask the provider, or None while its breaker is open."""
+        with self._lock:
+            permit = self.vitals.admit(provider_id, self.clock(), self.catalogue.rules.breaker)
+            self._snapshot = None if permit and permit.probe else self._snapshot
+            return permit
+
+    def settle(self, provider_id: str, permit: Permit, error: ProviderError | None) -> None:
+        """What came of one request and all its attempts at that provider."""
+        with self._lock:
+            self.vitals.settle(provider_id, permit, error, self.clock(), self.catalogue.rules.breaker)
+            self._snapshot = None
+
+    def release(self, provider_id: str, permit: Permit) -> None:
+        """The request ended without saying anything of the provider."""
+        with self._lock:
+            self.vitals.release(provider_id, permit)
+            self._snapshot = None
+
+    def rest_left(self, provider_ids: Iterable[str]) -> float | None:
+        """Seconds until the first of them no longer rests; None without any."""
+        with self._lock:
+            return self.vitals.rest_left(provider_ids, self.clock())
+
+    def reset(self, provider_id: str | None) -> None:
+        """Close the breakers and end the rests of one provider, or of all. Raises `InvalidInput`."""
+        with self._lock:
+            known = [p.id for p in self.loaded.config.llm_providers]
+            if provider_id is not None and provider_id not in known:
+                raise InvalidInput(f"There is no provider {provider_id!r:.80}.", hint=f"There are {', '.join(known)}.")
+            self.vitals.reset(known if provider_id is None else [provider_id])
+            self._snapshot = None
+
     def succeeded(self, provider_id: str, model_id: str, latency_ms: float) -> None:
         with self._lock:
-            record = self.records.setdefault(provider_id, Record())
-            record.calls += 1
-            record.failures = 0
-            record.auth_failed = None
-            record.latencies.append(latency_ms)
+            self.vitals.succeeded(provider_id, latency_ms)
             self.seen_latencies(provider_id, model_id, [latency_ms])
 
     def failed(self, provider_id: str, error: ProviderError) -> None:
         with self._lock:
-            record = self.records.setdefault(provider_id, Record())
-            record.calls += 1
-            record.errors += 1
-            record.failures += 1
-            record.last_error = f"{type(error).__name__}: {error.message}"
-            if isinstance(error, AuthenticationFailed):
-                record.auth_failed = error.message
-                self._snapshot = None
+            self.vitals.failed(provider_id, error, self.clock())
+            self._snapshot = None
 
     def seen_latencies(self, provider_id: str, model_id: str, milliseconds: list[float]) -> None:
         """Successful calls, oldest first; those of earlier sessions come from the ledger."""
         with self._lock:
-            kept = self._latencies.setdefault((provider_id, model_id), deque(maxlen=_LATENCIES_KEPT))
+            kept = self._latencies.setdefault((provider_id, model_id), deque(maxlen=LATENCIES_KEPT))
             kept.extend(milliseconds)
             self._snapshot = None

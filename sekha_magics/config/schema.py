@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -22,6 +22,7 @@ __all__ = [
     "DEFAULT_FOR",
     "BudgetConfig",
     "BudgetLimits",
+    "CircuitBreakerConfig",
     "Config",
     "DefaultModels",
     "LedgerConfig",
@@ -30,6 +31,7 @@ __all__ = [
     "ProviderConfig",
     "RoutingConfig",
     "TaskName",
+    "TimeoutsConfig",
     "VisionCapabilities",
 ]
 
@@ -177,8 +179,18 @@ def _one_model_each(models: tuple[ModelConfig, ...]) -> tuple[ModelConfig, ...]:
     return tuple(by_id.values())
 
 
+class TimeoutsConfig(_Section):
+    """Seconds until the first token of a stream, between two of its tokens, and in all; None is no limit of its own."""
+
+    first_token: Annotated[float, Number, Field(gt=0, le=600, allow_inf_nan=False)] | None = None
+    idle: Annotated[float, Number, Field(gt=0, le=600, allow_inf_nan=False)] | None = 60.0
+    total: Annotated[float, Number, Field(ge=1, le=600, allow_inf_nan=False)] | None = None
+
+
 class ProviderConfig(_Section):
-    """One endpoint with one key. `timeout` is in seconds; `local` None leaves it to the type.
+    """One endpoint with one key. `timeout` is in seconds, a short way to write `timeouts.total`.
+
+    `local` None leaves it to the type.
 
     `options` is for the class behind `type`, which alone understands it.
     """
@@ -189,12 +201,27 @@ class ProviderConfig(_Section):
     api_key: SecretStr | None = None
     priority: Annotated[int, Number, Field(ge=1, le=100)] = 50
     timeout: Annotated[float, Number, Field(ge=1, le=600, allow_inf_nan=False)] = 120.0
+    timeouts: Annotated[TimeoutsConfig, BeforeValidator(_empty_section)] = TimeoutsConfig()
     enabled: bool = True
     local: bool | None = None
     options: Annotated[
         dict[str, Any], BeforeValidator(_empty_section), AfterValidator(_without_decimals), Field(repr=False)
     ] = {}
     models: Annotated[tuple[ModelConfig, ...], BeforeValidator(_empty_list), AfterValidator(_one_model_each)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _timeout_is_the_total(cls, value: Any) -> Any:
+        limits = value.get("timeouts") if isinstance(value, dict) else None
+        if not isinstance(limits, dict) or limits.get("total") is None or "timeout" in value:
+            return value
+        return {**value, "timeout": limits["total"]}
+
+    @model_validator(mode="after")
+    def _one_total(self) -> Self:
+        if self.timeouts.total not in (None, self.timeout):
+            raise ValueError("has `timeout` and `timeouts.total`, which mean the same and differ; keep one")
+        return self
 
 
 class DefaultModels(_Section):
@@ -210,14 +237,24 @@ DEFAULT_FOR = {"embedding": "embedding", "chat_fast": "chat_small", "chat_smart"
 """The task each key of `default_models` is for."""
 
 
+class CircuitBreakerConfig(_Section):
+    """When a provider that fails is left alone, for how long, and how many successes end it."""
+
+    failure_threshold: Annotated[int, Number, Field(ge=1, le=1000)] = 3
+    timeout_secs: Annotated[float, Number, Field(gt=0, le=86_400, allow_inf_nan=False)] = 60.0
+    success_threshold: Annotated[int, Number, Field(ge=1, le=1000)] = 2
+
+
 class RoutingConfig(_Section):
-    """`max_cost_per_request` is USD."""
+    """`max_cost_per_request` is USD; `max_retries` counts further attempts on the same candidate."""
 
     default_task: TaskName = "chat_small"
     policy: Literal["priority", "cheapest", "fastest"] = "priority"
     auto_fallback: bool = True
     require_vision_for_images: bool = True
     max_cost_per_request: Usd | None = None
+    max_retries: Annotated[int, Number, Field(ge=0, le=20)] = 2
+    circuit_breaker: Annotated[CircuitBreakerConfig, BeforeValidator(_empty_section)] = CircuitBreakerConfig()
 
 
 class BudgetLimits(_Section):

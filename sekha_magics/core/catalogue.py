@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from .breaker import BreakerRules, BreakerState
 from .budget import Budget
 from .reasons import Reason
 
@@ -84,6 +85,8 @@ class RoutingRules:
     max_cost_per_request: Decimal | None = None
     auto_fallback: bool = True
     remote_fallback: bool = True
+    max_retries: int = 2
+    breaker: BreakerRules = field(default_factory=BreakerRules)
 
 
 class Prepared(NamedTuple):
@@ -147,14 +150,25 @@ class Catalogue:
         rules = dict(value["rules"])
         limit = rules["max_cost_per_request"]
         rules["max_cost_per_request"] = None if limit is None else Decimal(limit)
+        if "breaker" in rules:
+            rules["breaker"] = BreakerRules(*rules["breaker"])
         return cls(tuple(_entry_from_json(e) for e in value["entries"]), RoutingRules(**rules))
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderState:
-    """`auth_failed` is None, or what the provider said when it refused the key."""
+    """`auth_failed` is None, or what the provider said when it refused the key.
+
+    `failures` are those in a row, `probing` says that the one request a half-open breaker admits is under way.
+    `rests` is None, or the sentence why the provider is not to be asked for now. When that ends is not here: a
+    snapshot holds no time.
+    """
 
     auth_failed: str | None = None
+    breaker: BreakerState = "closed"
+    failures: int = 0
+    probing: bool = False
+    rests: str | None = None
 
 
 class Latency(NamedTuple):

@@ -229,8 +229,7 @@ def _checks(need: _Need, snapshot: Snapshot) -> list[_Check]:
     if need.max_cost is not None:
         checks.append(_cost_check(need.max_cost))
     if snapshot.providers:
-        states = snapshot.providers
-        checks.append(lambda e, _usd: _auth_failed(states.get(e.provider_id, _FIRST_STATE)))
+        checks.extend(_state_check(snapshot.providers, against) for against in _AGAINST_STATES)
     return checks
 
 
@@ -307,6 +306,31 @@ def _unaffordable(entry: Entry, budget: Budget, tokens: int, output: int, limite
 
 def _auth_failed(state: ProviderState) -> Reason | None:
     return None if state.auth_failed is None else Reason("auth_failed", state.auth_failed)
+
+
+def _breaker_open(state: ProviderState) -> Reason | None:
+    if state.breaker == "open":
+        return _failed_in_a_row(state.failures)
+    return _BEING_TRIED if state.breaker == "half_open" and state.probing else None
+
+
+_BEING_TRIED = Reason("breaker_open", "it failed, and another request is trying it again just now")
+
+
+@lru_cache(maxsize=64)
+def _failed_in_a_row(failures: int) -> Reason:
+    return Reason("breaker_open", f"it failed {failures} times in a row" if failures > 1 else "nobody answered there")
+
+
+def _rate_limited(state: ProviderState) -> Reason | None:
+    return None if state.rests is None else Reason("rate_limited", state.rests)
+
+
+_AGAINST_STATES = (_auth_failed, _breaker_open, _rate_limited)
+
+
+def _state_check(states: Mapping[str, ProviderState], against: Callable[[ProviderState], Reason | None]) -> _Check:
+    return lambda entry, _usd: against(states.get(entry.provider_id, _FIRST_STATE))
 
 
 # --- the sentence -------------------------------------------------------------------------------

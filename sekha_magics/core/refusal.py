@@ -129,6 +129,8 @@ def _hint(decision: Decision, nearest: list[Candidate]) -> str:
         "over_max_cost": "Raise max_cost, lower max_tokens, or shorten the prompt.",
         "over_budget": "Raise the budget: `%sekha budget` shows what is left.",
         "unpriced": "Give the model a `price` in the configuration, or drop max_cost or the budget.",
+        "breaker_open": "`%sekha health` says when it is tried again; `%sekha health --reset` tries it now.",
+        "rate_limited": "`%sekha health` says when it may be asked again; or configure a second provider.",
         "auth_failed": "Correct the key with `%sekha keys set`.",
         "disabled": "Set `enabled: true` for the provider.",
     }

@@ -177,7 +177,7 @@ class Reply:
 
     `model_id` is the model that answered, `cost` the sum over `calls`, `latency_ms` from the first byte sent to the
     last received, `ttft_ms` the time to the first token of a stream. `notes` are sentences for the user (a
-    parameter left out, a provider that failed on the way).
+    parameter left out, a provider that failed on the way), `waited_ms` the pauses between attempts.
     """
 
     text: str
@@ -195,6 +195,7 @@ class Reply:
     notes: tuple[str, ...] = ()
     conversation: str | None = None
     replayed: bool = False
+    waited_ms: float = 0.0
 
     def __str__(self) -> str:
         return self.text

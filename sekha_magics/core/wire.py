@@ -44,7 +44,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one configured provider is and how it is spoken to. `timeout` is in seconds.
+    """Where one configured provider is and how it is spoken to.
+
+    In seconds: `timeout` for a request in all, `first_token` until a stream begins, `idle` between two of its pieces.
 
     `options` is the provider's own section of the configuration, which its class alone understands.
     """
@@ -54,6 +56,8 @@ class Endpoint:
     base_url: str | None = None
     api_key: Secret | None = None
     timeout: float = 120.0
+    first_token: float | None = None
+    idle: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

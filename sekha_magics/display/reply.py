@@ -145,6 +145,7 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "ttft_ms": None if reply.ttft_ms is None else round(reply.ttft_ms, 1),
         "finish_reason": None if reply.finish_reason is None else one_line(reply.finish_reason),
         "attempts": len(reply.calls),
+        "waited_ms": round(reply.waited_ms, 1),
         "conversation": None if reply.conversation is None else one_line(reply.conversation),
         "replayed": reply.replayed,
         "ts": last.ts if last else None,

@@ -73,6 +73,7 @@ def decision_row(event: Event, clean: Clean) -> Row:
 
 
 def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
+    states = decision.snapshot.providers
     return [
         {
             "decision_id": clean(decision.decision_id),
@@ -84,6 +85,7 @@ def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
             "reasons": [clean(str(reason)) for reason in candidate.reasons],
             "est_cost_usd": _usd(candidate.estimated_cost),
             "priority": candidate.priority,
+            "breaker_state": states[candidate.provider_id].breaker if candidate.provider_id in states else "closed",
             "latency_p50_ms": candidate.latency_p50_ms,
         }
         for position, candidate in enumerate(decision.candidates)

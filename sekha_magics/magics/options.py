@@ -144,9 +144,14 @@ SUBCOMMANDS = {
     "models": Table(("%sekha models",), "The models on offer, as a DataFrame."),
     "tasks": Table(("%sekha tasks",), "The tasks some model serves, as a list."),
     "health": Table(
-        ("%sekha health [--probe]",),
+        ("%sekha health [--probe] [--reset [PROVIDER]]",),
         "The state of every provider, as a DataFrame.",
-        (Option(("--probe",), "ask each provider whether it is there; spends nothing"),),
+        (
+            Option(("--probe",), "ask each provider whether it is there; spends nothing"),
+            Option(
+                ("--reset",), "forget that this one failed, or all, and try again at once", "PROVIDER", optional=True
+            ),
+        ),
     ),
     "budget": Table(
         ("%sekha budget", "%sekha budget session|notebook|day|month USD", "%sekha budget session|... none"),

@@ -22,9 +22,14 @@ class Provider(ABC):
     """One configured provider. `traits` describes its type; a plugin defines its own."""
 
     traits: ClassVar[ProviderType]
+    counts_its_own_time: ClassVar[bool] = False
+    """True where requests wait for each other: the provider itself ends one that takes longer than `timeout`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+
+    async def get_ready(self) -> None:  # noqa: B027 - most are
+        """What a first request needs and takes long on this machine; no limit on the provider's time runs meanwhile."""
 
     @abstractmethod
     def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:

@@ -69,10 +69,18 @@ def catalogues(draw: st.DrawFn) -> Catalogue:
     return Catalogue(tuple(replace(e, position=i) for i, e in enumerate(drawn)), rules)
 
 
+provider_states = st.builds(
+    ProviderState,
+    auth_failed=st.none() | st.just("401"),
+    breaker=st.sampled_from(["closed", "open", "half_open"]),
+    failures=st.integers(0, 5),
+    probing=st.booleans(),
+    rests=st.none() | st.just("it asked for a pause"),
+)
 snapshots = st.builds(
     Snapshot,
     catalogues(),
-    st.dictionaries(st.sampled_from(PROVIDERS), st.builds(ProviderState, st.none() | st.just("401")), max_size=2),
+    st.dictionaries(st.sampled_from(PROVIDERS), provider_states, max_size=2),
     st.dictionaries(
         st.tuples(st.sampled_from(PROVIDERS), st.sampled_from(MODELS)),
         st.builds(Latency, st.floats(1, 5_000), st.integers(1, 50)),

@@ -96,6 +96,7 @@ def test_every_reason_is_there_when_and_only_when_it_holds(request_, snapshot):
     limits = [x for x in (request_.max_cost, rules.max_cost_per_request) if x is not None]
     for candidate, e in zip(candidates, snapshot.catalogue.entries, strict=True):
         out = candidate.planned_output_tokens
+        state = snapshot.providers.get(e.provider_id, ProviderState())
         vision = request_.require_vision
         if vision is None:
             vision = bool(request_.images) and rules.require_vision_for_images
@@ -122,7 +123,9 @@ def test_every_reason_is_there_when_and_only_when_it_holds(request_, snapshot):
             and candidate.estimated_cost_high is not None
             and candidate.estimated_cost_high > min(limits),
             "unpriced": bool(limits) and e.price is None,
-            "auth_failed": snapshot.providers.get(e.provider_id, ProviderState()).auth_failed is not None,
+            "auth_failed": state.auth_failed is not None,
+            "breaker_open": state.breaker == "open" or (state.breaker == "half_open" and state.probing),
+            "rate_limited": state.rests is not None,
             "disabled": not e.enabled,
         }
         assert {str(r) for r in candidate.reasons} == {code for code, holds in expected.items() if holds}

@@ -49,6 +49,21 @@ def test_models_and_health_are_frames_and_tasks_a_list(run: Run) -> None:
     assert "asked just now" in run("%sekha health --probe").stdout
 
 
+def test_health_shows_an_open_breaker_and_resets_it_for_one_provider_or_all(run: Run, registry: Registry) -> None:
+    def refused() -> None:
+        permit = registry.state.admit("cage")
+        assert permit is not None
+        registry.state.settle("cage", permit, errors.ConnectionFailed("nobody", refused=True))
+
+    for line in ("%sekha health --reset", "%sekha health --reset cage"):
+        refused()
+        shown = run("%sekha health").value.iloc[0]
+        assert (shown["state"], shown["failures"]) == ("open", 1)
+        assert shown["retry_at"] > pd.Timestamp.now("UTC")
+        assert list(run(line).value["state"]) == ["closed"]
+    assert "There is no provider" in str(run("%sekha health --reset cag").error)
+
+
 def test_the_log_shows_the_newest_first_and_says_where_it_is(run: Run, registry: Registry) -> None:
     for word in ("one", "two", "three"):
         run(f"%sekha_chat -q -c {word} {word}")

@@ -167,7 +167,7 @@ def test_a_local_request_that_fails_is_not_sent_to_a_paid_model() -> None:
     with registry(own, {**provider("paid", priority=2, model=PRICE), "local": False}, budget={"session": 1}) as reg:
         with pytest.raises(AllProvidersFailed):
             ask(reg, local_only=True)
-        assert reg.ledger.calls()["provider_id"].tolist() == ["own"]
+        assert set(reg.ledger.calls()["provider_id"]) == {"own"}
         assert status(reg)["session"][1] == 0
 
 

@@ -96,7 +96,7 @@ def test_auto_plays_what_there_is_and_records_the_rest(tmp_path, monkeypatch):
 
 
 def test_a_failure_is_not_recorded_and_leaves_the_cassette_whole(tmp_path):
-    path, reg = record(tmp_path, provider("a", replies={"bad": "never", ".": "fine"}, fail={"status": 500, "times": 1}))
+    path, reg = record(tmp_path, provider("a", replies={"bad": "never", ".": "fine"}, fail={"status": 400, "times": 1}))
     with reg:
         with pytest.raises(sekha.SekhaError):
             reg.chat("bad")

@@ -36,6 +36,8 @@ def health(arguments: Arguments) -> pd.DataFrame:
 
     no_words(arguments)
     probe = "probe" in arguments.values
+    if "reset" in arguments.values:
+        registry().reset(arguments.values["reset"] or None)
     return ShownFrame(
         registry().health(probe=probe),
         caption="providers, asked just now" if probe else "providers, as seen in this session",

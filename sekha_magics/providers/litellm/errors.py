@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...core.wire import Endpoint
@@ -89,6 +91,7 @@ def failure(
     """The error to raise in place of `error`. Its text holds no key."""
     response = exchange.response
     hint: str | None
+    cls: Callable[..., ProviderError]
     if isinstance(error, ProviderError):
         cls, said, status, wait, hint = type(error), error.message, error.status, error.retry_after, error.hint
     elif exchange.failure is not None:
@@ -102,6 +105,8 @@ def failure(
         status = _status_of(error) if response is None else None
         wait, hint = retry_after(_headers_of(error)), None
     said = _without_key(f"{endpoint.provider_id} ({model_id}): {said}", endpoint)
+    if cls is ConnectionFailed and _was_refused(exchange.failure):
+        cls = partial(ConnectionFailed, refused=True)
     return cls(
         said, provider_id=endpoint.provider_id, model_id=model_id, status=status, retry_after=wait,
         hint=None if hint is None else _without_key(hint, endpoint),
@@ -129,6 +134,18 @@ def _of_transport(
         hint = "Start it with `ollama serve`, or correct base_url." if dialect and dialect.name == "ollama" else None
         return ConnectionFailed, f"nothing answers at {address} ({error})", hint
     return ConnectionFailed, f"the connection to {address} broke ({error or type(error).__name__})", None
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens there; the operating system's own word for it is below the clients' errors."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            # A name with several addresses: each was tried.
+            return all(map(_was_refused, error.exceptions))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _of_response(

@@ -62,6 +62,9 @@ class LiteLLMProvider(Provider):
         self._wires: dict[str, Wire] = {}
         self._clients: dict[str, Any] = {}
 
+    async def get_ready(self) -> None:
+        await _loaded()
+
     async def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:
         from .wire import Exchange
 
