@@ -47,7 +47,6 @@ class Attempt:
     operation: Literal["chat", "embed"] = "chat"
     streamed: bool = False
     call_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    error: ProviderError | None = None
 
     async def chat(self, call: ChatCall, emit: Emit) -> None:
         """Fill `text` and `finish`. Raises `ProviderError`; an end without a reason is a failure, not an answer."""

@@ -170,49 +170,56 @@ class Pursuit:
         self.state.settle(provider_id, permit, None)
         return value
 
-    async def _retried(
-        self,
-        candidate: Candidate,
-        permit: Permit,
-        send: Send,
-        attempts: list[Attempt],
-    ) -> Any:
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
-        jitter = wait_random_exponential(multiplier=self.patience.base, max=self.patience.most)
-
+    async def _retried(self, candidate: Candidate, permit: Permit, send: Send, attempts: list[Attempt]) -> Any:
         async def once() -> Any:
             attempts.append(self._attempt(candidate))
             with self.spending.on(candidate, attempts[-1].entry.price, self.calls):
                 async with self._recorded(attempts[-1]):
                     return await send(attempts[-1], candidate)
 
-        def is_worth_it(error: BaseException) -> bool:
-            if not isinstance(error, ProviderError) or not passes(error) or attempts[-1].began:
-                return False
-            # One limit for all attempts: a provider that is silent costs its timeout once.
-            spent = sum(attempt.latency_ms for attempt in attempts) / 1000
-            if spent >= attempts[-1].provider.endpoint.timeout:
-                return False
-            return (error.retry_after or 0.0) <= self.patience.longest
+        # A probe asks once whether the provider is back.
+        most = 1 if permit.probe else 1 + self.chosen.decision.snapshot.catalogue.rules.max_retries
+        try:
+            return await once()
+        except ProviderError as error:
+            if most == 1 or not self._is_worth_another(error, attempts):
+                raise
+            first = [error]
+
+        # Made only now: most requests never need it.
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+        jitter = wait_random_exponential(multiplier=self.patience.base, max=self.patience.most)
 
         def pause(state: RetryCallState) -> float:
-            error = attempts[-1].error
-            return jitter(state) if error is None or error.retry_after is None else error.retry_after
+            asked_for = self.errors[-1].retry_after
+            return jitter(state) if asked_for is None else asked_for
 
         def count(state: RetryCallState) -> None:
             self.waited += state.upcoming_sleep
 
-        retries = self.chosen.decision.snapshot.catalogue.rules.max_retries
+        async def again() -> Any:
+            if first:
+                raise first.pop()
+            return await once()
+
         return await AsyncRetrying(
-            # A probe asks once whether the provider is back.
-            stop=stop_after_attempt(1 if permit.probe else 1 + retries),
-            retry=retry_if_exception(is_worth_it),
+            stop=stop_after_attempt(most),
+            retry=retry_if_exception(lambda error: self._is_worth_another(error, attempts)),
             wait=pause,
             before_sleep=count,
             sleep=asyncio.sleep,
             reraise=True,
-        )(once)
+        )(again)
+
+    def _is_worth_another(self, error: BaseException, attempts: list[Attempt]) -> bool:
+        if not isinstance(error, ProviderError) or not passes(error) or attempts[-1].began:
+            return False
+        # One limit for all attempts: a provider that is silent costs its timeout once.
+        spent = sum(attempt.latency_ms for attempt in attempts) / 1000
+        if spent >= attempts[-1].provider.endpoint.timeout:
+            return False
+        return (error.retry_after or 0.0) <= self.patience.longest
 
     def _attempt(self, candidate: Candidate) -> Attempt:
         return Attempt(
@@ -238,7 +245,6 @@ class Pursuit:
             error.message = self.redact(error.message)
             error.provider_id = error.provider_id or entry.provider_id
             error.model_id = error.model_id or entry.model_id
-            attempt.error = error
             self.state.failed(entry.provider_id, error)
             self.errors.append(error)
             self.calls.append(attempt.call("error", error))

@@ -72,7 +72,9 @@ def rest(error: ProviderError) -> Rest | None:
 
 
 def is_users(error: ProviderError) -> bool:
-    """Whether only the user can mend it: a key, an account, the name of a model."""
+    """Whether only the user can mend it: a key, an account, the name of a model, a server that does not run."""
+    if isinstance(error, ConnectionFailed):
+        return error.refused
     return isinstance(error, (AuthenticationFailed, QuotaExhausted, ModelNotFound))
 
 

@@ -191,10 +191,13 @@ def test_the_only_provider_that_is_silent_is_an_error_that_says_so(upstream: Ups
 
 
 def test_nobody_listening_is_found_out_once_and_the_pauses_stand_in_the_reply(other: Upstream):
-    with pool(at("gone", nobody()), at("good", other, priority=2)) as reg:
+    with pool(at("gone", nobody(), type="ollama", api_key=None), at("good", other, priority=2)) as reg:
         first, second = reg.chat("x"), reg.chat("x")
         assert [call.status for call in first.calls] == ["error", "ok"]
-        assert first.notes == ("gone is not running; answered by good/good-model",)
+        assert first.notes == (
+            "gone is not running; answered by good/good-model",
+            "gone: Start it with `ollama serve`, or correct base_url.",
+        )
         assert len(second.calls) == 1
         assert reg.health().set_index("provider_id").loc["gone", "state"] == "open"
 
