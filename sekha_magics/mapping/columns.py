@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, is_typeddict
+from typing import TYPE_CHECKING, Any
 
 from .answers import Answer
 
@@ -26,7 +26,8 @@ def field_names(schema: Any) -> tuple[str, ...]:
         return tuple(schema.model_fields)
     if dataclasses.is_dataclass(schema):
         return tuple(f.name for f in dataclasses.fields(schema))
-    return tuple(schema.__annotations__) if is_typeddict(schema) else ()
+    # Not `is_typeddict`, which does not know the TypedDict of typing_extensions.
+    return tuple(schema.__annotations__) if hasattr(schema, "__required_keys__") else ()
 
 
 def answer_columns(answers: Sequence[Answer], schema: Any, into: str, taken: Sequence[str]) -> dict[str, list[Any]]:
@@ -57,12 +58,13 @@ def frame(answers: Sequence[Answer], schema: Any, index: Any) -> pd.DataFrame:
         "error": [a.error for a in answers],
         "provider_id": [a.provider_id for a in answers],
         "model_id": [a.model_id for a in answers],
-        "cost_usd": [_usd(a) for a in answers],
         "input_tokens": [a.usage.input_tokens if a.usage else None for a in answers],
         "output_tokens": [a.usage.output_tokens if a.usage else None for a in answers],
         "asked": [a.asked for a in answers],
     }
-    return pd.DataFrame({name: column(values, index) for name, values in columns.items()})
+    told = pd.DataFrame({name: column(values, index) for name, values in columns.items()})
+    told.insert(told.columns.get_loc("input_tokens"), "cost_usd", pd.Series(map(_usd, answers), index, dtype=object))
+    return told
 
 
 def _usd(answer: Answer) -> Decimal | None:
@@ -70,7 +72,7 @@ def _usd(answer: Answer) -> Decimal | None:
 
 
 def column(values: list[Any], index: Any) -> pd.Series[Any]:
-    """With the narrowest type that knows NA; what fits none, and money, stays as it is."""
+    """With the narrowest type that knows NA; what fits none stays as it is."""
     import pandas as pd
 
     kinds = {type(value) for value in values if value is not None}
@@ -81,5 +83,4 @@ def column(values: list[Any], index: Any) -> pd.Series[Any]:
         dtype = None
     if dtype is not None:
         return pd.Series(values, index=index, dtype=dtype)
-    is_money = kinds == {Decimal}
-    return pd.Series([pd.NA if v is None and not is_money else v for v in values], index=index, dtype=object)
+    return pd.Series([pd.NA if value is None else value for value in values], index=index, dtype=object)

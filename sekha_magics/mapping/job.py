@@ -152,10 +152,15 @@ class Job:
     def __iter__(self) -> Iterator[Answer]:
         seen: set[str] = set()
         try:
+            # Not before the pilot is whole: when nobody may answer it, there is an error and no answer.
+            while self._quote is None and not self._complete:
+                self._advance()
             for number, key in enumerate(self._keys):
                 while key is not None and key not in self._results and not self._complete:
                     self._advance()
                 yield self._answer(number, seen)
+            while not self._complete:
+                self._advance()
         except BaseException:
             self._leave()
             raise
