@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -57,27 +56,39 @@ class Accessor:
 
 
 class _WhenPandasComes(MetaPathFinder):
-    """Waits for the first import of pandas, finds it as it would have been found, and is gone."""
+    """Finds pandas as it would have been found, and is gone when it has been imported.
+
+    Somebody may only look whether pandas is there, so being asked for it is not yet the import.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name != "pandas":
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec("pandas")
-        loader = spec.loader if spec is not None else None
-        if loader is not None and hasattr(loader, "exec_module"):
-            _after(loader, _register)
+        others = [finder for finder in sys.meta_path if not _is_ours(finder)]
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            _after(spec.loader, self._imported)
         return spec
+
+    def _imported(self) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ours(finder)]
+        _register()
+
+
+def _is_ours(finder: object) -> bool:
+    # By name: after the package was imported anew there may be one whose class is not this one.
+    return type(finder).__name__ == _WhenPandasComes.__name__
 
 
 def _after(loader: Any, then: Callable[[], None]) -> None:
-    """Call `then` when `loader` has run its module, once."""
+    """Call `then` when `loader` has run its module."""
     run = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
-        del loader.exec_module
+        vars(loader).pop("exec_module", None)
         run(module)
         then()
 
@@ -85,16 +96,15 @@ def _after(loader: Any, then: Callable[[], None]) -> None:
 
 
 def _register() -> None:
-    from pandas.api.extensions import register_dataframe_accessor
+    import pandas as pd
 
-    register_dataframe_accessor("sekha")(Accessor)
+    if not hasattr(pd.DataFrame, "sekha"):
+        pd.api.extensions.register_dataframe_accessor("sekha")(Accessor)
 
 
 def install() -> None:
     """Register the accessor, now or when pandas comes. May be called twice."""
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and hasattr(pandas, "DataFrame"):
-        if not hasattr(pandas.DataFrame, "sekha"):
-            _register()
-    elif not any(isinstance(finder, _WhenPandasComes) for finder in sys.meta_path):
+    if hasattr(sys.modules.get("pandas"), "DataFrame"):
+        _register()
+    elif not any(map(_is_ours, sys.meta_path)):
         sys.meta_path.insert(0, _WhenPandasComes())

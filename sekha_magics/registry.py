@@ -27,8 +27,9 @@ from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
 from .loop import Emit, run_async, run_blocking
-from .mapping import rows as prompts_of
-from .mapping.job import Job, job
+from .mapping.job import Job
+from .mapping.prepare import prepare as prepare_map
+from .mapping.rows import read as read_rows
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .state import State
@@ -199,12 +200,21 @@ class Registry:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidInput(f"concurrency is {concurrency!r:.80}.", hint="It is a whole number of 1 or more.")
         checked = self._wishes({**wishes, "max_cost": max_cost})
-        rows = prompts_of.read(prompts, template)
+        rows = read_rows(prompts, template)
         self._get_ready(checked)
         base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log)
         keep = resume and log and self._cassette is None and self.state.loaded.config.ledger.content == "full"
-        return job(self._engine(), base, rows, template=template, system=system, concurrency=concurrency, keep=keep,
-                   fresh=fresh, progress=progress)  # fmt: skip
+        return prepare_map(
+            self._engine(),
+            base,
+            rows,
+            template=template,
+            system=system,
+            concurrency=concurrency,
+            keep=keep,
+            fresh=fresh,
+            progress=progress,
+        )
 
     def _chat_ask(
         self,

@@ -63,7 +63,8 @@ def frame(answers: Sequence[Answer], schema: Any, index: Any) -> pd.DataFrame:
         "asked": [a.asked for a in answers],
     }
     told = pd.DataFrame({name: column(values, index) for name, values in columns.items()})
-    told.insert(told.columns.get_loc("input_tokens"), "cost_usd", pd.Series(map(_usd, answers), index, dtype=object))
+    place = list(told.columns).index("input_tokens")
+    told.insert(place, "cost_usd", pd.Series([_usd(a) for a in answers], index, dtype=object))
     return told
 
 

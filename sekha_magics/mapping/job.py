@@ -6,7 +6,6 @@ reading it twice asks nothing twice, and a loop that was left goes on where it s
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import warnings
@@ -18,24 +17,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import whereabouts
 from ..ask import Ask
-from ..cassette import render
-from ..core.messages import parse_messages
-from ..core.tokens import estimate_messages
 from ..core.types import Cost
 from ..display.money import format_usd
 from ..engine import Engine
-from ..errors import InvalidInput, NoEligibleModel
+from ..errors import NoEligibleModel
 from ..loop import Emit, spawn
 from .answers import Answer, Observed, Quote, Spent, quoted
 from .asking import Asking, Pending
 from .columns import frame
 from .kept import Kept
-from .rows import Prompt, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Job", "job"]
+__all__ = ["Job"]
 
 _PILOT = 5
 # Waiting in slices keeps Ctrl-C alive where a lock cannot be interrupted (Windows).
@@ -45,52 +40,6 @@ _SLICE_SECONDS = 0.2
 class _Bar(Protocol):
     def update(self, n: float = 1) -> Any: ...
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None: ...
-
-
-def job(
-    engine: Engine,
-    base: Ask,
-    rows: Rows,
-    *,
-    template: str | None,
-    system: str | None,
-    concurrency: int,
-    keep: bool,
-    fresh: bool,
-    progress: bool | None,
-) -> Job:
-    """The job of asking `base` for every one of `rows`. Raises `InvalidInput` for a row that can be no prompt."""
-    options = {**base.options, "max_cost": None}
-    keys: list[str | None] = []
-    problems: dict[int, str] = {}
-    pending: dict[str, Pending] = {}
-    for number, row in enumerate(rows.rows):
-        key = None
-        if row.prompt is None:
-            problems[number] = row.problem or "there is no prompt"
-        else:
-            try:
-                item = _pending(row.prompt, system, options)
-            except InvalidInput as error:
-                if not isinstance(row.prompt, str):
-                    error.message = f"Prompt {number}: {error.message}"
-                    raise
-                problems[number] = error.message
-            else:
-                key = item.key
-                pending.setdefault(key, item)
-        keys.append(key)
-    kept = None
-    if keep:
-        name = hashlib.sha256(f"{template}\n{render('chat', (), options).key}".encode("utf-8", "surrogatepass"))
-        kept = Kept(name.hexdigest(), engine.redact)
-        kept.forget_old()
-    return Job(engine, base, keys, problems, pending, rows.index, concurrency, kept, fresh, progress)
-
-
-def _pending(prompt: Prompt, system: str | None, options: dict[str, Any]) -> Pending:
-    messages = parse_messages(prompt, (), system)
-    return Pending(render("chat", messages, options).key, messages, estimate_messages(messages))
 
 
 class Job:

@@ -60,6 +60,9 @@ def test_a_column_needs_a_name(into):
         "import pandas; import sekha_magics",
         "import sekha_magics; from pandas import DataFrame; import pandas",
         "import sekha_magics; import importlib; pandas = importlib.import_module('pandas')",
+        "import sekha_magics; import importlib.util as u; assert u.find_spec('pandas'); import pandas",
+        "import sekha_magics; [sys.modules.pop(n) for n in list(sys.modules) if n.startswith('sekha')]; "
+        "import sekha_magics; import pandas",
         "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(); "
         "s.run_line_magic('load_ext', 'sekha_magics'); import pandas",
     ],
