@@ -12,10 +12,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def openai_server() -> Iterator[str]:
-    """The base URL of a server that speaks OpenAI's wire format and answers every request at once."""
+def openai_server(delay: float = 0.0) -> Iterator[str]:
+    """The base URL of a server that speaks OpenAI's wire format and answers every request after `delay` seconds."""
     child = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+        [sys.executable, __file__, str(delay)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     )
     assert child.stdout is not None
     assert child.stdin is not None
@@ -28,8 +28,9 @@ def openai_server() -> Iterator[str]:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(REPOSITORY))
-    from tests.upstream.server import Upstream
+    from tests.upstream.server import Answer, Upstream
 
     with Upstream() as server:
+        server.default = Answer(delay=float(sys.argv[1]))
         print(server.url("openai"), flush=True)
         sys.stdin.read()

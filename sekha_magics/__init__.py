@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .accessor import install
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -55,3 +57,6 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     from .magics import unload
 
     unload(shell)
+
+
+install()

@@ -6,7 +6,7 @@ import json
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,7 +16,7 @@ from .core.tokens import estimate_messages, estimate_text
 from .core.types import TASKS, ImageFacts, Origin, Request, TokenEstimate
 from .errors import InvalidInput
 
-__all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding"]
+__all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding", "with_messages"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,32 @@ def prepare_chat(
     earlier = tuple(m for m in before if m.role != "system" or not said_system)
     messages = (*said_system, *earlier, *turns)
     schema, parse = _schema(wishes.schema)
-    pictures = [image for message in messages for image in message.images]
     request = Request(
         task=wishes.task,
         model=wishes.model,
         preferred_model=wishes.preferred_model,
         policy=wishes.policy,
         require_vision=wishes.require_vision,
-        images=tuple(ImageFacts(i.format, None if i.data is None else len(i.data)) for i in pictures),
-        needs_audio=any(isinstance(part, Audio) for message in messages for part in message.parts),
         needs_functions=bool(wishes.params.get("tools")),
-        input_tokens=estimate_messages(messages),
         max_tokens=wishes.max_tokens,
         context_size=wishes.context_size,
         max_cost=wishes.max_cost,
         local_only=wishes.local_only,
     )
     options = {f.name: getattr(wishes, f.name) for f in fields(wishes)} | {"schema": schema}
-    return Ask(messages, own, request, wishes, options, origin, schema, parse, stream, log)
+    return with_messages(Ask((), own, request, wishes, options, origin, schema, parse, stream, log), messages)
+
+
+def with_messages(ask: Ask, messages: tuple[Message, ...]) -> Ask:
+    """The same request with these messages in place of its own. Its schema, slow to read, is not read again."""
+    pictures = [image for message in messages for image in message.images]
+    request = replace(
+        ask.request,
+        images=tuple(ImageFacts(i.format, None if i.data is None else len(i.data)) for i in pictures),
+        needs_audio=any(isinstance(part, Audio) for message in messages for part in message.parts),
+        input_tokens=estimate_messages(messages),
+    )
+    return replace(ask, messages=messages, request=request)
 
 
 def prepare_embedding(texts: str | Sequence[str], wishes: Wishes, origin: Origin) -> EmbedAsk:

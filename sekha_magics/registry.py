@@ -31,6 +31,9 @@ from .engine import Engine
 from .errors import InvalidInput
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
+from .mapping.job import Job
+from .mapping.prepare import prepare as prepare_map
+from .mapping.rows import read as read_rows
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .purse import Purse
@@ -191,6 +194,39 @@ class Registry:
         self._get_ready(checked)
         engine = self._engine()
         return run_blocking(lambda emit: engine.embed(ask, emit))
+
+    def map(self, prompts: Any, template: str | None = None, *, system: str | None = None, concurrency: int = 8,
+            max_cost: Any = None, resume: bool = True, fresh: bool = False, progress: bool | None = None,
+            log: bool = True, **wishes: Any) -> Job:  # fmt: skip
+        """Ask many prompts side by side: `for answer in reg.map(...)`, or `reg.map(...).to_frame()`.
+
+        `prompts` are texts, a column, or with a `template` ("Classify: {{ text }}") a DataFrame. Identical rows are
+        asked once, and a row that fails has an `error` in place of an answer. `max_cost` (USD) ends the job before the
+        next request could exceed it. `resume` takes over what an interrupted run of the same job has answered within
+        the last thirty days; `fresh` asks all of it again. Nothing is kept for that without `log`, while a cassette is
+        in use, or when `ledger.content` is not `full`. `progress` draws a bar; by default where a person watches.
+        Further arguments are those of `chat`. Nothing is sent before the job is looped over, or its `quote` read.
+
+        Raises `InvalidInput`, `InterpolationError`, and `NoEligibleModel` when no model may answer at all.
+        """
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InvalidInput(f"concurrency is {concurrency!r:.80}.", hint="It is a whole number of 1 or more.")
+        checked = self._wishes({**wishes, "max_cost": max_cost})
+        rows = read_rows(prompts, template)
+        self._get_ready(checked)
+        base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log)
+        keep = resume and log and self._cassette is None and self.state.loaded.config.ledger.content == "full"
+        return prepare_map(
+            self._engine(),
+            base,
+            rows,
+            template=template,
+            system=system,
+            concurrency=concurrency,
+            keep=keep,
+            fresh=fresh,
+            progress=progress,
+        )
 
     def _chat_ask(
         self,

@@ -20,6 +20,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from sekha_magics import errors
+from sekha_magics.accessor import Accessor
 from sekha_magics.budget import Budget
 from sekha_magics.cassette import Cassette
 from sekha_magics.cli import _parser
@@ -29,6 +30,8 @@ from sekha_magics.ledger.store import Ledger
 from sekha_magics.magics.arguments import Option, Table
 from sekha_magics.magics.entry import SekhaMagics
 from sekha_magics.magics.options import CHAT, COST, ROUTE, SUBCOMMANDS
+from sekha_magics.mapping.answers import Answer, Quote
+from sekha_magics.mapping.job import Job
 from sekha_magics.registry import Registry, get_registry, set_registry
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -255,6 +258,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "candidate": fields(Candidate),
     "reply": fields(Reply),
     "embedding": fields(Embedding),
+    "job": methods(Job),
+    "answer": fields(Answer),
+    "quote": fields(Quote),
+    "accessor": methods(Accessor),
     "call": fields(Call),
     "cost": fields(Cost),
     "usage": fields(Usage),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.error import UsageError
 
+from ..core.interpolate import interpolate, lookup
 from ..errors import InterpolationError, InvalidInput
-from .interpolate import interpolate, lookup
 from .last_error import last_error
 
 if TYPE_CHECKING:

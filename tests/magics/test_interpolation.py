@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sekha_magics.core.interpolate import interpolate
 from sekha_magics.errors import InterpolationError
-from sekha_magics.magics.interpolate import interpolate
 
 
 class Trap:

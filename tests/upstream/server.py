@@ -11,6 +11,7 @@ import itertools
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -24,12 +25,16 @@ PREFIX: dict[Kind, str] = {"openai": "/v1", "openrouter": "/api/v1", "anthropic"
 
 
 class Upstream:
-    """A running server. Use it as a context manager, or call `close()`. `arrived` is set by the first request."""
+    """A running server. Use it as a context manager, or call `close()`.
+
+    `arrived` is set by the first request; `most_at_once` is how many were ever under way together.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Seen] = []
         self.arrived = threading.Event()
         self.default = Answer()
+        self.under_way = self.most_at_once = 0
         self._script: deque[Answer] = deque()
         self._keys: dict[Kind, frozenset[str]] = {}
         self._connections = itertools.count(1)
@@ -52,6 +57,13 @@ class Upstream:
     def accept(self, kind: Kind, *keys: str) -> None:
         """From now on that provider accepts these keys alone. Before, any key will do, and Ollama needs none."""
         self._keys[kind] = frozenset(keys)
+
+    def wait_for(self, requests: int, seconds: float = 60.0) -> None:
+        """Until so many requests have arrived; fails when they do not."""
+        deadline = time.monotonic() + seconds
+        while len(self.requests) < requests:
+            assert time.monotonic() < deadline, f"{len(self.requests)} of {requests} requests arrived"
+            time.sleep(0.02)
 
     def of(self, kind: Kind) -> list[Seen]:
         return [seen for seen in self.requests if seen.kind == kind]
@@ -100,8 +112,13 @@ class Upstream:
                 self.requests.append(seen)
                 self.arrived.set()
                 answer = self._script.popleft() if self._script else self.default
-                if not await self._answer(seen, answer, reader, writer):
-                    break
+                self.under_way += 1
+                self.most_at_once = max(self.most_at_once, self.under_way)
+                try:
+                    if not await self._answer(seen, answer, reader, writer):
+                        break
+                finally:
+                    self.under_way -= 1
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             writer.transport.abort()
         finally:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import InterpolationError
 
-__all__ = ["interpolate", "lookup"]
+__all__ = ["holes", "interpolate", "lookup"]
 
 # Quotes are closed inside, so that a subscript may contain braces; possessive, so that no text makes it slow.
 _HOLE = re.compile(r"""\{\{(?!\{)(?P<inner>(?:[^{}"'\n]|"[^"\n]*"|'[^'\n]*')*+)\}\}""")
@@ -38,6 +38,12 @@ def interpolate(prompt: str, namespace: Mapping[str, Any]) -> str:
         return _shown(lookup(inner, namespace), inner)
 
     return _HOLE.sub(fill, prompt)
+
+
+def holes(prompt: str) -> tuple[str, ...]:
+    """What stands between the braces that `interpolate` would fill in, each once."""
+    inner = (hole["inner"].strip() for hole in _HOLE.finditer(prompt))
+    return tuple(dict.fromkeys(name for name in inner if _NAME_START.match(name)))
 
 
 def lookup(expression: str, namespace: Mapping[str, Any]) -> Any:

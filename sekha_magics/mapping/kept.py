@@ -1,0 +1,93 @@
+"""Finished answers of a job, committed one by one, so that an interrupted job goes on where it was.
+
+Prompts are not kept, only their hashes. Answers are forgotten after thirty days. A file that cannot be used costs no
+answer: it is said once, and the job goes on without.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ..core.types import Cost, Usage
+from ..storage.paths import data_path
+from ..storage.sqlite import Database
+from .answers import Answer
+
+__all__ = ["Kept"]
+
+_DAYS = 30
+_FIELDS = ("text", "provider_id", "model_id", "finish_reason", "decision_id")
+
+
+class Kept:
+    """The answers of the job `job`. `redact` goes over every body before it is written."""
+
+    def __init__(self, job: str, redact: Callable[[str], str]) -> None:
+        self._job, self._redact = job, redact
+        self._usable = True
+        self._database = Database(data_path() / "map.sqlite", Path(__file__).with_suffix(".sql").read_text("utf-8"))
+
+    def answers(self) -> dict[str, Answer]:
+        """By request; `parsed` is not kept, since it follows from the text."""
+        try:
+            with self._database.read() as connection:
+                if connection is None:
+                    return {}
+                found = connection.execute("SELECT request, body FROM answers WHERE job = ?", (self._job,)).fetchall()
+            return {request: _from_json(body) for request, body in found}
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError, ArithmeticError) as error:
+            self._give_up(error)
+            return {}
+
+    def forget_old(self) -> None:
+        oldest = (datetime.now(UTC) - timedelta(days=_DAYS)).isoformat()
+        self._change("DELETE FROM answers WHERE answered_at < ?", (oldest,))
+
+    def put(self, request: str, answer: Answer) -> None:
+        now = datetime.now(UTC).isoformat()
+        body = self._redact(_to_json(answer))
+        self._change("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", (self._job, request, now, body))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _change(self, statement: str, values: tuple[str, ...]) -> None:
+        if not self._usable:
+            return
+        try:
+            with self._database.write() as connection:
+                connection.execute(statement, values)
+        except (sqlite3.Error, OSError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._usable = False
+        warnings.warn(
+            f"Answers are not kept for a later run: {self._database.path} cannot be used ({error})",
+            stacklevel=2,
+        )
+
+
+def _to_json(answer: Answer) -> str:
+    cost = answer.cost or Cost(None, "unpriced")
+    usage = asdict(answer.usage) if answer.usage else None
+    kept: dict[str, Any] = {name: getattr(answer, name) for name in _FIELDS}
+    usd = None if cost.usd is None else str(cost.usd)
+    return json.dumps({**kept, "usd": usd, "source": cost.source, "usage": usage})
+
+
+def _from_json(body: str) -> Answer:
+    value = json.loads(body)
+    usd = None if value["usd"] is None else Decimal(value["usd"])
+    usage = Usage(**value["usage"]) if value["usage"] else None
+    return Answer(
+        asked="earlier", cost=Cost(usd, value["source"]), usage=usage, **{name: value[name] for name in _FIELDS}
+    )
