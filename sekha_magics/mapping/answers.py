@@ -73,6 +73,8 @@ class Quote:
         left = self.requests - self.earlier
         parts = [f"{self.rows:,} rows", f"{self.requests:,} distinct"]
         parts += [f"{self.earlier:,} answered earlier"] if self.earlier else []
+        if not left:
+            return f"{', '.join(parts)}; nothing to ask"
         amount = "unpriced"
         if self.expected is not None and self.low is not None and self.high is not None:
             amount = f"about {format_usd(self.expected)} ({format_usd(self.low)} to {format_usd(self.high)})"

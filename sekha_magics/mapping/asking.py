@@ -85,6 +85,10 @@ class Asking:
                 self._counted += counted
                 if answer is not None:
                     finished(item.key, answer)
+            except anyio.get_cancelled_exc_class():
+                # It was sent, and nobody will say what it was billed.
+                self._counted += bound
+                raise
             finally:
                 self._reserved -= bound
                 self._under_way -= 1

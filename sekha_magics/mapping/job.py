@@ -134,7 +134,10 @@ class Job:
 
     @property
     def cost(self) -> Spent:
-        """What this job has spent so far; answers of earlier runs are not in it."""
+        """What this job has spent so far.
+
+        Answers of earlier runs are not in it. What interrupted requests may have been billed is in the ledger alone.
+        """
         return self._asking.spent
 
     @property

@@ -198,6 +198,25 @@ def test_a_higher_limit_goes_on_where_the_lower_one_ended():
         assert second.cost.usd == 6 * USD_EACH
 
 
+def test_what_was_interrupted_counts_against_the_limit(upstream):
+    upstream.script(*[Sent()] * 6)
+    upstream.default = Sent(hang=True)
+    with at(upstream, price={"price": {"input": 2, "output": 10}, "max_output_tokens": 100}) as reg:
+        # A request may cost 0.001 and a little; what it does cost is a tenth of that.
+        job = reg.map([str(i) for i in range(60)], max_cost="0.005", concurrency=3, resume=False)
+        loop = iter(job)
+        assert [str(next(loop)) for _ in range(6)] == list("012345")
+        upstream.wait_for(9)
+        loop.close()
+        upstream.default = Sent()
+        with pytest.warns(UserWarning, match="rows were not asked"):
+            answers = list(job)
+        calls = reg.ledger.calls()
+    assert (calls["status"] == "interrupted").sum() == 3
+    assert job.cost.usd + 3 * Decimal("0.001") <= Decimal("0.005") < job.cost.usd + 4 * Decimal("0.00105")
+    assert 6 < sum(a.ok for a in answers) < 60
+
+
 def test_a_model_without_a_price_is_not_asked_under_a_limit(upstream):
     with at(upstream, price={}) as reg:
         job = reg.map(["x"], max_cost=1)
@@ -285,6 +304,7 @@ def test_a_second_run_pays_for_nothing_and_other_wishes_are_another_job(upstream
         again = reg.map(["b", "a", "c"])
         assert [a.asked for a in again] == ["earlier", "earlier", "now"]
         assert again.quote.earlier == 2
+        assert str(reg.map(["a", "b"]).quote) == "2 rows, 2 distinct, 2 answered earlier; nothing to ask"
         assert [a.asked for a in reg.map(["a"], temperature=1)] == ["now"]
         assert [a.asked for a in reg.map(["a"], template="{{ text }}")] == ["now"]
         assert [a.asked for a in reg.map(["a"], fresh=True)] == ["now"]
