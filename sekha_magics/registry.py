@@ -24,7 +24,8 @@ from .cassette import Cassette
 from .config import change
 from .config import load as configuration
 from .config.keys import KeyStore
-from .core.content import Message, Text
+from .conversations import Conversations
+from .core.content import Message
 from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
@@ -72,7 +73,7 @@ class Registry:
         renew_in_child(self)
         self._ledger: Ledger | None = None
         self._purse = Purse(loaded.config.budget, self.session_id)
-        self._conversations: dict[str, list[Message]] = {}
+        self._conversations = Conversations()
         self._cassette = cassette
         # Held while a provider is asked for its models: a second request waits for the answer too.
         self._readying = threading.Lock()
@@ -144,7 +145,7 @@ class Registry:
         checked = self._wishes(wishes)
         self._get_ready(checked)
         origin = self._origin(source, conversation)
-        before = self._history(conversation)
+        before = self._conversations.of(conversation)
         ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log)
         return self._engine().decide(ask, dry_run=True)
 
@@ -251,7 +252,7 @@ class Registry:
             self._origin("chat", conversation),
             images=images,
             system=system,
-            before=self._history(conversation),
+            before=self._conversations.of(conversation),
             stream=stream,
             log=log,
         )
@@ -272,27 +273,19 @@ class Registry:
 
     def conversations(self) -> list[str]:
         """The names of those in this kernel, oldest first."""
-        with self._lock:
-            return list(self._conversations)
+        return self._conversations.names()
 
     def conversation(self, name: str) -> tuple[Message, ...]:
-        return self._history(name)
+        """What was said in it so far; nothing in one that is not known."""
+        return self._conversations.of(name)
 
     def forget_conversation(self, name: str) -> None:
-        with self._lock:
-            self._conversations.pop(name, None)
-
-    def _history(self, name: str | None) -> tuple[Message, ...]:
-        with self._lock:
-            return tuple(self._conversations.get(name, ())) if name is not None else ()
+        """Empty it."""
+        self._conversations.forget(name)
 
     def _remember(self, ask: Ask, reply: Reply) -> Reply:
         if (name := ask.origin.conversation) is not None:
-            with self._lock:
-                said = self._conversations.setdefault(name, [])
-                if any(m.role == "system" for m in ask.own):
-                    said[:] = [m for m in said if m.role != "system"]
-                said.extend([*ask.own, Message("assistant", (Text(reply.text),))])
+            self._conversations.add(name, ask.own, reply.text)
         return reply
 
     # --- looking ---
