@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
     import pandas as pd
 
     from .registry import Registry
@@ -55,7 +55,7 @@ class Accessor:
         return self._frame.assign(**{name: column(values, self._frame.index) for name, values in new.items()})
 
 
-class _WhenPandasComes(MetaPathFinder):
+class _WhenPandasComes:
     """Finds pandas as it would have been found, and is gone when it has been imported.
 
     Somebody may only look whether pandas is there, so being asked for it is not yet the import.
@@ -107,4 +107,4 @@ def install() -> None:
     if hasattr(sys.modules.get("pandas"), "DataFrame"):
         _register()
     elif not any(map(_is_ours, sys.meta_path)):
-        sys.meta_path.insert(0, _WhenPandasComes())
+        sys.meta_path.insert(0, _WhenPandasComes())  # any object with `find_spec` is a finder

@@ -97,7 +97,7 @@ class Engine:
         try:
             return await pursuit.answer(send)
         except BudgetExceeded as error:
-            self._write(ask, error.decision, "refused")
+            self._write(ask, error.decision or pursuit.chosen.decision, "refused")
             raise
 
     def _write(

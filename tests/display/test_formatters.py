@@ -99,4 +99,5 @@ def test_registering_imports_neither_the_types_nor_a_renderer() -> None:
         "print(*sorted(set(sys.modules) - before))"
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert out.split() == ["sekha_magics", "sekha_magics.display", "sekha_magics.display.formatters"]
+    ours = ["sekha_magics", "sekha_magics.accessor", "sekha_magics.display", "sekha_magics.display.formatters"]
+    assert out.split() == ours

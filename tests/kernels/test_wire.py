@@ -122,7 +122,7 @@ def test_a_provider_that_is_down_is_followed_by_the_next_and_no_key_is_in_the_er
     assert metadata(outputs[0])["provider_id"] == "openai_two"
     assert KEYS["one"] not in json.dumps(outputs)
     assert files_with(own_directories, KEYS["one"]) == []
-    upstream.script(*[Answer(status=500, message=f"bad {KEYS['two']}") for _ in range(2)])
+    upstream.default = Answer(status=500, message=f"bad {KEYS['two']}")
     outputs = run(["%sekha_chat hello", "import traceback, sys; traceback.print_exc()"], folder, allow_errors=True,
                   SEKHA_CONFIG=config)  # fmt: skip
     assert outputs[0][0].output_type == "error"
