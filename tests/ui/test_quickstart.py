@@ -63,7 +63,8 @@ def test_every_cell_of_the_quickstart_runs_and_is_drawn_once(lab: Lab, page: Pag
 
 
 def test_an_answer_is_seen_while_it_is_written(lab: Lab, page: Page):
-    notebook = lab.open(page, ["%load_ext sekha_magics", LONG])
+    # Long enough that also a slow browser looks at it more than once.
+    notebook = lab.open(page, ["%load_ext sekha_magics", LONG.replace("150", "400").replace("three", "fifty")])
     notebook.run(0)
     notebook.start(1)
     seen: list[str] = []
@@ -77,7 +78,8 @@ def test_an_answer_is_seen_while_it_is_written(lab: Lab, page: Page):
         if outputs and "sekha" in outputs[0].get("metadata", {}):
             break
         page.wait_for_timeout(30)
-    assert len(seen) >= 4, seen
+    assert len(seen) >= 2, seen
+    assert seen[0].endswith("… writing")
     assert len(notebook.outputs(1)) == 1
     assert notebook.outputs(1)[0]["metadata"]["sekha"]["ttft_ms"] is not None
 
