@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,7 @@ from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
+from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .config.load import Loaded
+    from .core.catalogue import Snapshot
+    from .experiments.today import Today
+    from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
     from .providers.base import Provider
 
@@ -309,6 +314,32 @@ class Registry:
             return dict(zip(ids, answers, strict=True))
 
         return frames.health(self.state, run_blocking(ask_all) if probe else {})
+
+    def snapshot(self) -> Snapshot:
+        """All that a decision made here and now would depend on beside its request."""
+        return self._engine().snapshot(self._origin("route", None))
+
+    def whatif(self, *, since: datetime | None = None, everything: bool = False, progress: bool | None = None,
+               **changes: Any) -> WhatIf:  # fmt: skip
+        """What the logged requests would have cost under other wishes; nothing is sent, nothing priced again.
+
+        `changes` are `policy`, `model`, `preferred_model`, `task`, `local_only`, `max_cost`, `max_tokens`,
+        `context_size`, `require_vision`; without any, each decision is taken again as it was. Looked at are the
+        requests of this session, or all `since` a moment (with a time zone), or `everything`. The result has
+        `to_frame()`, `then`, `now` (USD: low, expected, high), `moved` and `impossible`.
+
+        Raises `InvalidInput`.
+        """
+        checked = self._wishes(changes)
+        return looking_back.whatif(self, changes, checked, since=since, everything=everything, progress=progress)
+
+    def retake(self, decision_id: str | None = None) -> Today:
+        """Take a logged decision again with what holds today: the last one, or that whose id begins so.
+
+        Raises `LedgerError` when there is none.
+        """
+        self._get_ready(None)
+        return looking_back.retake(self, decision_id)
 
     def reset(self, provider_id: str | None = None) -> None:
         """Ask one provider, or all, again as if they had never failed: breakers closed, rests ended.

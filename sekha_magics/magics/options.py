@@ -98,6 +98,10 @@ _LIMITS = (
     Option(("--max-cost",), "the most this may cost, in USD", "USD", _usd),
     Option(("--local-only",), "nothing leaves this machine"),
 )
+_SPAN = (
+    Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
+    Option(("--all",), "all sessions and all times"),
+)
 _RAW = Option(("--raw",), "leave {{ name }} as written")
 _NO_LOG = Option(("--no-log",), "keep this out of the ledger")
 
@@ -126,7 +130,11 @@ CHAT = Table(
 ROUTE = Table(
     ("%sekha_route [options] [prompt]", "%sekha_route --why [ID]"),
     "Show which model would answer, and every candidate with its reasons; nothing is sent. The value is the decision.",
-    (Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True), *CHAT.options),
+    (
+        Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True),
+        Option(("--now",), "with --why: say also what would be chosen today, and what made the difference"),
+        *CHAT.options,
+    ),
     "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
 )
 
@@ -135,8 +143,7 @@ COST = Table(
     "What was spent, as a DataFrame: in this session, unless --since or --all says otherwise.",
     (
         Option(("--by",), "a row for each", "COLUMN", choices=GROUPS),
-        Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
-        Option(("--all",), "all sessions and all times"),
+        *_SPAN,
     ),
 )
 
@@ -181,6 +188,12 @@ SUBCOMMANDS = {
         "The last decisions as a DataFrame, or where the ledger is.",
         (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
         words=("tail", "path"),
+    ),
+    "whatif": Table(
+        ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),
+        "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
+        "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
+        (*_WHO, *_LIMITS, *_SPAN),
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..core.catalogue import Snapshot
     from ..core.types import Candidate, Decision, Request
+    from ..display.tables import Table
     from ..ledger.store import Logged
     from ..registry import Registry
     from .arguments import Arguments
@@ -39,6 +40,10 @@ def why(shell: InteractiveShell, arguments: Arguments) -> Decision:
     outcome = _outcome(logged)
     data["text/plain"] += f"\n\n{outcome.to_plain()}"
     data["text/html"] += outcome.to_html()
+    if arguments.values.get("now"):
+        then_and_now = _today(in_use, decision)
+        data["text/plain"] += f"\n\n{then_and_now.to_plain()}"
+        data["text/html"] += then_and_now.to_html()
     if not arguments.values.get("quiet"):
         publish_to_cell(data, metadata, display_id=None, update=False)
     hand_over(shell, decision, arguments.values.get("out"))
@@ -106,7 +111,7 @@ def _whole(value: Any) -> int | None:
     return None if pd.isna(value) else int(value)
 
 
-def _outcome(logged: Logged) -> Any:
+def _outcome(logged: Logged) -> Table:
     from ..display.money import format_usd
     from ..display.tables import Table
 
@@ -124,3 +129,16 @@ def _outcome(logged: Logged) -> Any:
         right=frozenset({"cost"}),
         empty="nothing was sent",
     )
+
+
+def _today(in_use: Registry, decision: Decision) -> Table:
+    """What would be chosen now, and which inputs made the difference."""
+    from ..display.tables import Table
+
+    now = in_use.retake(decision.decision_id)
+    chosen = "nobody" if now.refused else f"{now.decision.provider_id}/{now.decision.model_id}"
+    if now.same:
+        caption = f"today: {chosen} again ({now.decision.reason})"
+        return Table(("changed since",), [], caption=caption, empty="nothing that matters here has changed")
+    caption = f"today: {chosen} ({now.decision.reason})"
+    return Table(("changed since",), [(line,) for line in now.changed], caption=caption)
