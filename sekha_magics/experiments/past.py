@@ -69,17 +69,17 @@ def past(ledger: Ledger, condition: str, *, replaying: bool) -> Iterator[Past]:
             source=row["source"],
             task=row["task"],
             policy=row["policy"],
-            provider_id=row["provider_id"],
-            model_id=row["model_id"],
+            provider_id=_known(row["provider_id"]),
+            model_id=_known(row["model_id"]),
             outcome=row["outcome"],
             request=request_from_json(row["request"]),
             snapshot=snapshots.get(row["snapshot_id"]),
-            answered_provider=row["answered_provider"],
-            answered_model=row["answered_model"],
+            answered_provider=_known(row["answered_provider"]),
+            answered_model=_known(row["answered_model"]),
             input_tokens=_whole(row["input_tokens"]),
             output_tokens=_whole(row["output_tokens"]),
             cached_input_tokens=_whole(row["cached_input_tokens"]) or 0,
-            cost=row["cost_usd"],
+            cost=_known(row["cost_usd"]),
         )
 
 
@@ -110,7 +110,13 @@ def _sql(name: str, **filled_in: str) -> str:
     return files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8").format(**filled_in)
 
 
-def _whole(value: Any) -> int | None:
+def _known(value: Any) -> Any:
+    """A missing value of a DataFrame, whatever its column's type, as None."""
     import pandas as pd
 
-    return None if pd.isna(value) else int(value)
+    return None if pd.isna(value) else value
+
+
+def _whole(value: Any) -> int | None:
+    known = _known(value)
+    return None if known is None else int(known)
