@@ -159,7 +159,7 @@ def _why_nobody(refused: NoEligibleModel, changes: Mapping[str, Any]) -> str:
     if pinned is not None and not meant:
         return f"{pinned} was not configured then"
     against = dict.fromkeys(str(reason) for c in meant for reason in c.reasons)
-    return f"nobody might have answered: {', '.join(against)}" if against else "no model was configured then"
+    return f"every candidate is ruled out ({', '.join(against)})" if against else "no model was configured then"
 
 
 def _cost(past: Past, decision: Decision, lengths: Lengths) -> Range:

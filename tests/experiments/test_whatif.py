@@ -128,7 +128,7 @@ def test_a_request_nobody_could_have_answered_is_said_to_be_so_and_why(reg: Regi
     assert reg.whatif(model="not-there").rows[0].reason == "not-there was not configured then"
     pinned = reg.whatif(model="cheap-model").rows[0]
     assert not pinned.possible
-    assert pinned.reason == "nobody might have answered: wrong_task"
+    assert pinned.reason == "every candidate is ruled out (wrong_task)"
     frame = reg.whatif(model="not-there").to_frame()
     assert frame["model"].isna().all()
     assert not frame["possible"].any()

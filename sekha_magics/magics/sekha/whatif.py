@@ -92,7 +92,8 @@ def _costs(rows: Iterable[Retaken]) -> tuple[str, str]:
     part = WhatIf({}, tuple(rows))
     then, unknown_then = part.then
     now, unknown_now = part.now
-    return _sum(then, unknown_then), _range(now) + _unpriced(unknown_now)
+    answered = part.impossible < len(part.rows)
+    return _sum(then, unknown_then), _range(now) + _unpriced(unknown_now) if answered else ""
 
 
 def _name(provider_id: str | None, model_id: str | None) -> str:
