@@ -111,8 +111,8 @@ def stats_frame(folder: Path, archive: Archive, vectors: Vectors, matrices: Matr
     for table in vectors.tables():
         held = matrices.nbytes(table)
         loaded = f"; {held / 1e6:.1f} MB in memory" if held else ""
-        detail = f"{table.model}, {table.dimension} numbers; {matrices.state(table)}{loaded}"
         live = count("vectors", f"WHERE table_id = {table.id}")
+        detail = f"{table.model}, {table.dimension} numbers; {matrices.state(table, live)}{loaded}"
         rows.append((table.name, live, _size(vectors.file(table).path), detail))
     frame = pd.DataFrame(rows, columns=["what", "count", "bytes", "detail"])
     return frame.astype({"bytes": "Int64", "what": object, "detail": object})

@@ -34,7 +34,8 @@ _DEFAULT = "notes"
 class Memory:
     """The memory in `folder`, by default `<data dir>/memory`, shared by any number of kernels.
 
-    `redact` goes over every text before it is stored, `notebook` says where a new conversation comes from. Safe to use
+    `redact` goes over every text before it is stored, `notebook` says where a new conversation comes from, `graph_from`
+    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. Safe to use
     from any thread, and after a fork. Every method may raise `MemoryStoreError` when the disk refuses.
     """
 
@@ -46,6 +47,7 @@ class Memory:
         index: Literal["exact", "hnsw"] = "exact",
         redact: Callable[[str], str] = str,
         notebook: Callable[[], str | None] = lambda: None,
+        graph_from: int = 20_000,
     ) -> None:
         self._folder = (data_path() / "memory" if folder is None else Path(folder).expanduser()).absolute()
         self._redact, self._notebook = redact, notebook
@@ -54,7 +56,7 @@ class Memory:
         self._embedder = embedder
         self._embedding = Embedding(self._archive, self._vectors, embedder, self._folder / "kernels")
         self._scopes = Scopes(self._archive)
-        self._matrices = Matrices(self._vectors)
+        self._matrices = Matrices(self._vectors, index, graph_from)
         # What an earlier kernel left without vectors is seen to by this one.
         if self._archive.rows("SELECT 1 FROM unembedded LIMIT 1"):
             self._embedding.notice()
@@ -253,6 +255,10 @@ class Memory:
     def fold(self) -> bool:
         """Move all vectors to their DuckDB files now. False when another process is at it, or holds a file open."""
         return self._vectors.fold(force=True)
+
+    def build_index(self) -> None:
+        """Build what `memory.index: hnsw` asks for now, and wait for it; without it the first search begins it."""
+        self._matrices.build(self._scopes.seen())
 
     def close(self) -> None:
         """Let go of threads and files. The memory can be used again."""
