@@ -22,7 +22,6 @@ points = random.standard_normal((2000, DIMENSION)).astype(np.float32)
 points /= np.linalg.norm(points, axis=1, keepdims=True)
 rows = Rows(points, np.arange(2000) + 7, None, 0)
 graph = Graph(DIMENSION, 500)
-assert graph.nearest(rows, points[0], K, None) is None, "it is not built yet"
 graph.build_now(rows)
 allowed = random.random(2000) < 0.9
 for point in points[:20]:
