@@ -368,6 +368,11 @@ class Registry:
                 )
             return self._memory
 
+    @property
+    def remembered(self) -> Memory | None:
+        """The memory, if it was opened in this kernel; opens none."""
+        return self._memory
+
     def _embedding_models(self) -> list[str]:
         self._get_ready(None)
         return [entry.model_id for entry in self.state.catalogue.entries if "embedding" in entry.tasks]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Matrix", "Nearest", "Rows"]
 
-_GATHER_BELOW = 0.2
+_GATHER_BELOW = 0.1
 """With a smaller share of the rows it is faster to copy them together than to multiply all of them."""
 
 _DOUBT = 2e-6

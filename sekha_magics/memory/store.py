@@ -214,6 +214,10 @@ class Memory:
             self._archive, None if conversation is None else checks.check_name(conversation, "conversation")
         )
 
+    def names(self) -> list[str]:
+        """The names of the conversations, oldest first."""
+        return [row[0] for row in self._archive.rows("SELECT name FROM conversations ORDER BY seq")]
+
     def folders(self) -> list[str]:
         """The folders messages stand in, in alphabetical order."""
         return [row[0] for row in self._archive.rows("SELECT DISTINCT folder FROM remembered ORDER BY folder")]
