@@ -253,6 +253,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "functions": functions,
     "registry": methods(Registry),
     "ledger": methods(Ledger),
+    "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),
     "decision": fields(Decision),

@@ -22,8 +22,6 @@ from ..storage.sqlite import Database
 __all__ = ["SCHEMA", "Archive", "NewMessage", "content_hash", "utc_now"]
 
 SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-_CONVERSATION_FIELDS = ("label", "folder", "importance", "pinned", "archived")
-_MESSAGE_FIELDS = ("content", "label", "folder", "importance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,42 +143,22 @@ class Archive:
     # --- changing ---
 
     def change_conversation(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Set label, folder, importance, pinned, archived. Raises `InvalidInput` for one that is not there."""
+        """Set columns of it. Raises `InvalidInput` for one that is not there."""
         with self.writing() as connection:
-            self._change(connection, "conversations", "name", name, fields, _CONVERSATION_FIELDS)
-            connection.execute("UPDATE conversations SET updated_at = ? WHERE name = ?", (utc_now(), name))
+            _change(connection, "conversations", "name", name, {**fields, "updated_at": utc_now()})
 
     def change_message(self, message_id: str, fields: Mapping[str, Any], *, holder: str) -> None:
-        """Set content, label, folder, importance. A new text loses its vectors, and waits for new ones."""
+        """Set columns of it. A new text loses its vectors, and waits for new ones. Raises `InvalidInput`."""
         content = fields.get("content")
         extra = {"sha256": content_hash(content)[0]} if content is not None else {}
         with self.writing() as connection:
-            self._change(connection, "messages", "message_id", message_id, {**fields, **extra},
-                         (*_MESSAGE_FIELDS, "sha256"))  # fmt: skip
+            _change(connection, "messages", "message_id", message_id, {**fields, **extra})
             if content is not None:
                 connection.execute(
                     "INSERT OR REPLACE INTO unembedded (message, batch, holder)"
                     " SELECT seq, ?, ? FROM messages WHERE message_id = ?",
                     (uuid.uuid4().hex, holder, message_id),
                 )
-
-    def _change(
-        self,
-        connection: sqlite3.Connection,
-        table: str,
-        key: str,
-        value: str,
-        fields: Mapping[str, Any],
-        known: Sequence[str],
-    ) -> None:
-        if not fields or (unknown := fields.keys() - set(known)):
-            raise InvalidInput(
-                f"{sorted(unknown)[0]!r} cannot be set." if fields else "There is nothing to set.",
-                hint=f"What can be set is {', '.join(known)}.",
-            )
-        setting = ", ".join(f"{name} = ?" for name in fields)
-        if not connection.execute(f"UPDATE {table} SET {setting} WHERE {key} = ?", (*fields.values(), value)).rowcount:
-            raise _missing(table, value)
 
     def delete_conversation(self, name: str) -> int:
         """Delete it with its messages, summaries and vectors, and say how many messages that were."""
@@ -228,6 +206,12 @@ class Archive:
                 f"The memory in {self.path} cannot be used: {error}",
                 hint="Look whether the disk is full and the folder may be written; `memory.path` names another one.",
             ) from error
+
+
+def _change(connection: sqlite3.Connection, table: str, key: str, value: str, fields: Mapping[str, Any]) -> None:
+    setting = ", ".join(f"{name} = ?" for name in fields)
+    if not connection.execute(f"UPDATE {table} SET {setting} WHERE {key} = ?", (*fields.values(), value)).rowcount:
+        raise _missing(table, value)
 
 
 def _columns(cursor: sqlite3.Cursor) -> tuple[list[str], list[tuple[Any, ...]]]:

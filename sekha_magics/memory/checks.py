@@ -123,21 +123,29 @@ def check_flag(value: Any, what: str) -> bool:
     return value
 
 
-def check_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be set of a conversation or message; None stays, where a field may be without a value."""
-    checked: dict[str, Any] = {}
-    for name, value in fields.items():
-        match name:
-            case "folder" if value is not None:
-                checked[name] = check_folder(value)
-            case "label" if value is not None:
-                checked[name] = check_name(value, name)
-            case "importance" if value is not None:
-                checked[name] = check_importance(value)
-            case "pinned" | "archived":
-                checked[name] = int(check_flag(value, name))
-            case "content":
-                (checked[name],) = check_texts(value if isinstance(value, str) else [value])
-            case _:
-                checked[name] = value
-    return checked
+def check_fields(fields: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:
+    """What is to be set, of the fields `known`; those of `needed` cannot be None."""
+    if not fields or (unknown := sorted(fields.keys() - set(known))):
+        raise InvalidInput(
+            f"{unknown[0]!r:.80} cannot be set." if fields else "There is nothing to set.",
+            hint=f"What can be set is {', '.join(known)}.",
+        )
+    return {name: _check_field(name, value, name in needed) for name, value in fields.items()}
+
+
+def _check_field(name: str, value: Any, needed: bool) -> Any:
+    if value is None:
+        if needed:
+            raise InvalidInput(f"{name} is None.", hint=f"A conversation cannot be without {name}.")
+        return None
+    match name:
+        case "folder":
+            return check_folder(value)
+        case "label":
+            return check_name(value, name)
+        case "importance":
+            return check_importance(value)
+        case "content":
+            return check_texts([value])[0]
+        case _:
+            return int(check_flag(value, name))

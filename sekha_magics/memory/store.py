@@ -29,6 +29,8 @@ __all__ = ["Memory"]
 MODES = ("hybrid", "vector", "text")
 _AT_ONCE = 500
 _DEFAULT = "notes"
+_OF_A_CONVERSATION = ("folder", "label", "importance", "pinned", "archived")
+_OF_A_MESSAGE = ("content", "folder", "label", "importance")
 
 
 class Memory:
@@ -232,11 +234,12 @@ class Memory:
 
     def set_conversation(self, conversation: str, **fields: Any) -> None:
         """Set `folder`, `label`, `importance`, `pinned` or `archived`. Raises `InvalidInput`."""
-        self._archive.change_conversation(checks.check_name(conversation, "conversation"), checks.check_fields(fields))
+        checked = checks.check_fields(fields, _OF_A_CONVERSATION, ("folder", "importance", "pinned", "archived"))
+        self._archive.change_conversation(checks.check_name(conversation, "conversation"), checked)
 
     def set_message(self, message: str, **fields: Any) -> None:
         """Set `content`, `folder`, `label` or `importance`; None takes its conversation's. Raises `InvalidInput`."""
-        checked = checks.check_fields(fields)
+        checked = checks.check_fields(fields, _OF_A_MESSAGE, ("content",))
         if "content" in checked:
             checked["content"] = self._redact(checked["content"])
         self._archive.change_message(checks.check_name(message, "message"), checked, holder=self._holder())
