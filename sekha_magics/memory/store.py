@@ -98,6 +98,27 @@ class Memory:
         ids = self._keep([NewMessage(role, row) for row in rows], name, **given)
         return ids[0] if isinstance(text, str) else ids
 
+    def add_vectors(self, model: str, messages: Sequence[str], vectors: Any) -> int:
+        """Keep vectors of `model` that were made elsewhere, one for each message id, and say how many were kept.
+
+        `vectors` is of shape [messages, dimension]. Many at once go straight to the file. A message that is gone takes
+        none. Raises `MemoryStoreError` for vectors that do not fit the model's table, or cannot be compared.
+        """
+        import numpy as np
+
+        ids = checks.check_texts(messages)
+        array = np.asarray(vectors)
+        name = checks.check_name(model, "model")
+        known = [table for table in self._vectors.tables() if table.model == name]
+        fitting = [table for table in known if array.ndim == 2 and table.dimension == array.shape[1]]
+        if fitting or known:
+            table = (fitting or known)[-1]
+        elif array.ndim == 2:
+            table = self._vectors.table(int(array.shape[1]), name)
+        else:
+            raise InvalidInput(f"vectors is of shape {list(array.shape)}.", hint="It is [messages, dimension].")
+        return self._vectors.put(table, ids, array)
+
     def keep_turn(self, conversation: str, said: Sequence[Message], answer: str) -> None:
         """Keep one turn of a conversation, without its system prompt. A disk that refuses costs a warning."""
         turn = [NewMessage(m.role, checks.sound(m.text)) for m in said if m.role != "system" and m.text.strip()]

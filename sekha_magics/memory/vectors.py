@@ -57,17 +57,34 @@ class Vectors:
 
     # --- adding ---
 
-    def put(self, table: VectorTable, texts: Sequence[Text], vectors: Any) -> int:
-        """Keep the vectors of these texts, and say how many were still wanted: a text may be gone or changed.
+    def put(self, table: VectorTable, texts: Sequence[Text] | Sequence[str], vectors: Any) -> int:
+        """Keep the vectors of these texts, or messages by their ids, and say how many were still wanted.
 
-        Many at once go straight to the file. Raises `MemoryStoreError` for vectors that do not fit the table.
+        A text may be gone or changed meanwhile. Many at once go straight to the file. Raises `MemoryStoreError` for
+        vectors that do not fit the table.
         """
         array = check_vectors(table, vectors, len(texts))
-        if len(texts) >= self._worth_a_fold(table):
-            return self._put_to_file(table, texts, array)
+        rows = [(row, text) for row, text in enumerate(self._texts(texts)) if text is not None]
+        if len(rows) < len(texts):
+            array = array[[row for row, _ in rows]]
+        wanted = [text for _, text in rows]
+        if len(wanted) >= self._worth_a_fold(table):
+            return self._put_to_file(table, wanted, array)
         with self._archive.writing() as connection:
-            wanted = [(text, row.tobytes()) for text, row in zip(texts, array, strict=True)]
-            return sum(_insert(connection, table, text, vector) is not None for text, vector in wanted)
+            return sum(
+                _insert(connection, table, text, vector.tobytes()) is not None
+                for text, vector in zip(wanted, array, strict=True)
+            )
+
+    def _texts(self, given: Sequence[Text] | Sequence[str]) -> Sequence[Text | None]:
+        ids = [one for one in given if isinstance(one, str)]
+        found: dict[str, Text] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT seq, message_id, content FROM messages WHERE message_id IN ({marks})"
+            found.update((row[1], Text(*row)) for row in self._archive.rows(query, part))
+        return [found.get(one) if isinstance(one, str) else one for one in given]
 
     def _put_to_file(self, table: VectorTable, texts: Sequence[Text], array: np.ndarray[Any, Any]) -> int:
         import numpy as np
@@ -79,17 +96,17 @@ class Vectors:
             for start in range(0, len(texts), _AT_ONCE):
                 with self._archive.writing() as connection:
                     ids += [_insert(connection, table, t, None) for t in texts[start : start + _AT_ONCE]]
-            rows = [row for row, vector_id in enumerate(ids) if vector_id is not None]
+            kept = [row for row, vector_id in enumerate(ids) if vector_id is not None]
             block = Block(
-                np.array([ids[row] for row in rows], np.int64),
-                np.array([texts[row].seq for row in rows], np.int64),
-                np.array([content_hash(texts[row].content)[1] for row in rows], np.int64),
-                array if len(rows) == len(texts) else array[rows],
-                [texts[row].message_id for row in rows],
+                np.array([ids[row] for row in kept], np.int64),
+                np.array([texts[row].seq for row in kept], np.int64),
+                np.array([content_hash(texts[row].content)[1] for row in kept], np.int64),
+                array if len(kept) == len(texts) else array[kept],
+                [texts[row].message_id for row in kept],
             )
             if not self._rewrite(table, block):
                 raise MemoryStoreError(f"{table.name} is held open by another program.", hint="Close it there.")
-        return len(rows)
+        return len(kept)
 
     # --- reading ---
 

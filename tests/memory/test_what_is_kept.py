@@ -240,14 +240,6 @@ def test_folders_match_by_whole_segments(path: list[str], parent: list[str]) -> 
     assert inside(one, other) == (path[: len(parent)] == parent)
 
 
-def test_deleted_words_are_in_no_page_of_the_index(memory: Memory) -> None:
-    memory.add("an unmistakable xylophonequux", conversation="gone")
-    memory.flush()
-    memory.delete(conversation="gone")
-    assert memory.search("xylophonequux", mode="text").empty
-    assert memory.stats()["count"].sum() == 0 or memory.messages().empty
-
-
 def test_keys_are_removed_from_what_is_kept(tmp_path: Path, models: Models) -> None:
     memory = models.memory(tmp_path, redact=lambda text: text.replace("hunter2", "***"))
     kept = memory.add("my password is hunter2", conversation="about hunter2")
