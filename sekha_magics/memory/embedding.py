@@ -91,7 +91,9 @@ class Embedding:
         """The name under which this kernel's messages wait."""
         with self._signing:
             if self._sign is None:
-                self._sign = Alive(self._folder / uuid.uuid4().hex)
+                # In a transaction, as others look for the dead in one: nobody meets a sign that is not locked yet.
+                with self._archive.writing():
+                    self._sign = Alive(self._folder / uuid.uuid4().hex)
             return self._sign.path.name
 
     def notice(self) -> None:
@@ -155,9 +157,11 @@ class Embedding:
     def _adopt(self) -> None:
         """Take over what waits for kernels that are gone."""
         mine = self.holder
-        for (holder,) in self._archive.rows("SELECT DISTINCT holder FROM unembedded WHERE holder <> ?", (mine,)):
-            if not holder or not is_alive(self._folder / holder):
-                with self._archive.writing() as connection:
+        with self._archive.writing() as connection:
+            named = {row[0] for row in connection.execute("SELECT DISTINCT holder FROM unembedded")}
+            signs = {path.name for path in self._folder.glob("*")}
+            for holder in sorted((named | signs) - {mine}):
+                if not holder or not is_alive(self._folder / holder):
                     connection.execute("UPDATE unembedded SET holder = ? WHERE holder = ?", (mine, holder))
 
     def _work(self, ending: Callable[[], bool]) -> bool:

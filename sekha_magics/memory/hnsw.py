@@ -121,9 +121,18 @@ class Graph:
             self._drop()
 
     def _behind(self, rows: Rows) -> int:
-        """How many rows the graph lacks; all of them, when it was built of others."""
+        """How many rows the graph lacks; all of them, when it was built of others.
+
+        None for rows read before those it was built of, by another thread: it is not built anew for them.
+        """
+        count = len(rows.seqs)
         with self._lock:
-            return len(rows.seqs) - self._built if self._is_of(rows) else len(rows.seqs)
+            if self._database is None or rows.generation > self._generation:
+                return count
+            if rows.generation < self._generation or count < self._built:
+                return 0
+            buried = _dead(rows, self._built) - self._dead
+            return count if buried > 0 else count - self._built if buried == 0 else 0
 
     def _is_of(self, rows: Rows) -> bool:
         """Rows never come to life again: the same number of dead ones is the same ones."""

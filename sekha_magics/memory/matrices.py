@@ -37,6 +37,8 @@ class Matrices:
         renew_in_child(self)
 
     def renew_after_fork(self) -> None:
+        # Held on to: closing a database of the parent's, a child would wait for threads that did not come along.
+        self._of_parent = getattr(self, "_of", None)
         self._lock = threading.Lock()
         self._of: dict[VectorTable, _Kept] = {}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,9 +60,10 @@ class Memory:
         self._embedding = Embedding(self._archive, self._vectors, embedder, self._folder / "kernels")
         self._scopes = Scopes(self._archive)
         self._matrices = Matrices(self._vectors, index, graph_from)
-        # What an earlier kernel left without vectors is seen to by this one.
-        if self._archive.rows("SELECT 1 FROM unembedded LIMIT 1"):
-            self._embedding.notice()
+        # What an earlier kernel left without vectors is seen to by this one. A disk that refuses says so at first use.
+        with suppress(MemoryStoreError):
+            if self._archive.rows("SELECT 1 FROM unembedded LIMIT 1"):
+                self._embedding.notice()
 
     @property
     def path(self) -> Path:
@@ -135,21 +137,13 @@ class Memory:
         if not messages:
             return []
         ids: list[str] = []
-        holder = self._holder()
+        holder = self._embedding.holder
         clean = [NewMessage(m.role, self._redact(m.content), m.ts) for m in messages]
         for start in range(0, len(clean), _AT_ONCE):
             part = clean[start : start + _AT_ONCE]
             ids += self._archive.add(part, self._redact(conversation), holder=holder, notebook=self._notebook(), **more)
         self._embedding.notice()
         return ids
-
-    def _holder(self) -> str:
-        try:
-            return self._embedding.holder
-        except OSError as error:
-            raise MemoryStoreError(
-                f"The memory in {self._folder} cannot be written: {error}", hint="`memory.path` names another folder."
-            ) from error
 
     # --- finding ---
 
@@ -263,7 +257,7 @@ class Memory:
         checked = checks.check_fields(fields, _OF_A_MESSAGE, ("content",))
         if "content" in checked:
             checked["content"] = self._redact(checked["content"])
-        self._archive.change_message(checks.check_name(message, "message"), checked, holder=self._holder())
+        self._archive.change_message(checks.check_name(message, "message"), checked, holder=self._embedding.holder)
         self._embedding.notice()
 
     def delete(self, *, conversation: str | None = None, message: str | Iterable[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The memory as a registry uses it: named conversations, routing, the ledger, budgets, cassettes, a kernel that ends."""
+"""The memory as a registry uses it: named conversations, routing, ledger, budgets, cassettes, a kernel that ends."""
 
 from __future__ import annotations
 
