@@ -1,8 +1,8 @@
 """The vectors of one table in memory, and exact search over them: one matrix product, then the best of it.
 
-Takes 4 bytes for each number of each vector, and up to a quarter more for those to come. Rows are scaled to length 1
-when they are read, so that a product is a cosine. New vectors are appended; deleted ones are passed over, and left out
-when they have become many.
+Takes 4 bytes for each number of each vector, and twice that for a moment when it outgrows its room. Rows are scaled to
+length 1 when they are read, so that a product is a cosine. New vectors are appended; deleted ones are passed over, and
+left out when they have become many.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Matrix:
     @property
     def nbytes(self) -> int:
         """Of memory that is in use."""
-        return int(self._data.nbytes + self._seqs.nbytes + self._ids.nbytes + self._hashes.nbytes)
+        return self._count * (4 * self.table.dimension + 3 * 8)
 
     def refresh(self, deletions: int, newest: int) -> Rows:
         """Read what has come since. `deletions` counts vectors taken away, `newest` is the last vector's id."""
@@ -181,7 +181,8 @@ class Matrix:
 
         if rows <= len(self._data):
             return
-        room = max(rows, len(self._data) + len(self._data) // 4)
+        # The spare part is not touched, and so takes no memory, before vectors come.
+        room = rows + rows // 4
         data = np.empty((room, self.table.dimension), np.float32)
         data[: self._count] = self._data[: self._count]
         self._data = data

@@ -11,7 +11,7 @@ import pytest
 
 from sekha_magics import Registry
 
-from .registries import EMBEDDED, registry, scripted
+from .registries import EMBEDDED, STAGE, registry, scripted
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,6 +105,13 @@ def test_a_recorded_notebook_embeds_the_same_texts_when_it_is_replayed(tmp_path:
     for file in (own_directories / "memory").glob("*.*"):
         file.unlink()
     assert work(Registry.replaying(tape)) == first
+
+
+def test_a_memory_that_cannot_be_written_costs_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    reg = Registry.from_dict({"llm_providers": [STAGE], "memory": {"enabled": True, "path": str(tmp_path / "file/in")}})
+    with reg, pytest.warns(UserWarning, match="This turn is not in the memory"):
+        assert reg.chat("hello", conversation="c").text == "hello"
 
 
 LEAVES = """

@@ -228,6 +228,19 @@ def test_with_a_cassette_each_call_is_embedded_by_itself(memory: Memory, models:
     assert [texts for _, texts in models.asked] == [("a", "b"), ("c",)]
 
 
+def test_a_kernel_leaves_to_others_what_they_will_see_to(tmp_path: Path) -> None:
+    offline, online = Models({"m": 8}, down={"m"}), Models({"m": 8})
+    first, second = offline.memory(tmp_path), online.memory(tmp_path)
+    first.add("mine")
+    assert first.flush() == 1
+    assert second.flush() == 0
+    assert online.asked == []
+    first.close()
+    assert second.flush() == 0
+    assert online.asked == [("m", ("mine",))]
+    second.close()
+
+
 def test_equal_texts_are_paid_for_once(memory: Memory, models: Models) -> None:
     models.down |= set(models.dimensions)
     memory.add(["same", "same", "other"])
