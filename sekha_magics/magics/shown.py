@@ -21,7 +21,7 @@ _MOST_ROWS = 200
 class ShownFrame(pd.DataFrame):
     """`frame` with a caption and footnotes; `column` turns the values of a column of that name into what is shown.
 
-    `only` names the columns that are shown, where not all are.
+    `only` names the columns that are shown, in their order, where not all are.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ShownFrame(pd.DataFrame):
     def table(self) -> Table:
         """The table that is shown: the first rows, when there are very many."""
         caption, footnotes, empty, column, only = self.__dict__["_shown_with"]
-        seen = self[[name for name in self.columns if not only or name in only]]
+        seen = self[[name for name in only or self.columns if name in self.columns]]
         names = [str(name) for name in seen.columns]
         as_shown = [column.get(name, _value) for name in names]
         rows = [

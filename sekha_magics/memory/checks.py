@@ -1,6 +1,6 @@
 """What may be said to a memory: every argument is checked here, before a file is touched.
 
-Folders are paths like `/work/notes`, and match by whole segments: `/work` holds `/work/notes`, not `/workshop`.
+Folders are paths like `/uni/notes`, and match by whole segments: `/uni` holds `/uni/notes`, not `/universe`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def check_folder(folder: Any, what: str = "folder") -> str:
         if path.isprintable() and all(s.strip() == s and s not in ("", ".", "..") for s in segments):
             return path or "/"
     raise InvalidInput(
-        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/work/notes", without `.` and `..`.'
+        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
     )
 
 
@@ -60,9 +60,7 @@ def check_folders(folders: Any, what: str) -> tuple[str, ...]:
     if isinstance(folders, str):
         return (check_folder(folders, what),)
     if isinstance(folders, (bytes, Mapping)) or not isinstance(folders, Iterable):
-        raise InvalidInput(
-            f"{what} is {folders!r:.80}.", hint='It is a folder or a list of folders: ["/work/private"].'
-        )
+        raise InvalidInput(f"{what} is {folders!r:.80}.", hint='It is a folder or a list of folders: ["/uni/private"].')
     return tuple(check_folder(folder, what) for folder in folders)
 
 

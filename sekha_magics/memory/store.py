@@ -84,7 +84,7 @@ class Memory:
     ) -> str | list[str]:
         """Keep a text, or each of several, and give its message id, or a list of them.
 
-        A conversation of a new name takes `folder` ("/work/notes"), `label` and `importance` (1 to 10); in one that is
+        A conversation of a new name takes `folder` ("/uni/notes"), `label` and `importance` (1 to 10); in one that is
         there they are the message's own. `model` names the embedding model; by default routing chooses it. A text is
         committed when this returns, of many each 500; vectors are made in the background. Raises `InvalidInput`.
         """

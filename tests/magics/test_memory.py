@@ -58,8 +58,8 @@ def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
         ('%sekha search ""', "nothing to look for"),
         ("%sekha search x -k 0", "whole number above 0"),
         ("%sekha search x --mode both", "not one of hybrid, vector, text"),
-        ("%sekha search x --folder work", "folder is 'work'"),
-        ("%sekha search x --foldr /work", "Did you mean --folder"),
+        ("%sekha search x --folder uni", "folder is 'uni'"),
+        ("%sekha search x --foldr /uni", "Did you mean --folder"),
         ("%sekha memory stat", "Did you mean stats"),
         ("%sekha memory stats now", "'now' is not understood"),
     ],
@@ -75,9 +75,9 @@ def test_tab_knows_folders_conversations_and_options(shell: InteractiveShell, re
         with provisionalcompleter():
             return [one.text for one in shell.Completer.completions(line, len(line))]
 
-    reg.memory.add("x", conversation="kept", folder="/work/notes")
-    assert completed("%sekha search x --folder /w") == ["/work/notes"]
-    assert completed("%sekha search two words --exclude /w") == ["/work/notes"]
+    reg.memory.add("x", conversation="kept", folder="/uni/notes")
+    assert completed("%sekha search x --folder /u") == ["/uni/notes"]
+    assert completed("%sekha search two words --exclude /u") == ["/uni/notes"]
     assert completed("%sekha search x --mode t") == ["text"]
     assert completed("%sekha memory ") == ["stats"]
     assert completed("%sekha_chat -c k") == ["kept"]

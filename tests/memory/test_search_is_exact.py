@@ -19,7 +19,7 @@ from sekha_magics.memory.checks import inside
 from .models import Models
 
 DIMENSIONS = (256, 384, 768, 1024, 1536, 3072)
-FOLDERS = ("/", "/work", "/work/deep", "/workshop", "/play")
+FOLDERS = ("/", "/uni", "/uni/deep", "/universe", "/play")
 CONVERSATIONS = ("one", "two", "three")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _OPTIONS = ("k", "mode", "folder", "exclude", "label")
-_SHOWN = ("score", "ranks", "snippet", "conversation", "folder", "label", "role", "age", "message_id")
+_SHOWN = ("score", "snippet", "conversation", "folder", "label", "role", "age", "ranks", "message_id")
+_PREFIX = r"^embeddings_\d+_"
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -45,7 +47,7 @@ def _score(score: float) -> str:
 
 
 def _ranks(ranks: dict[str, int]) -> str:
-    return ", ".join(f"{source} {rank}" for source, rank in ranks.items())
+    return ", ".join(f"{re.sub(_PREFIX, '', source)} {rank}" for source, rank in ranks.items())
 
 
 def _age(age: Any) -> str:
