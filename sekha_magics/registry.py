@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .experiments.today import Today
     from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
+    from .memory.store import Memory
     from .providers.base import Provider
 
 __all__ = ["Registry", "Stream", "current_registry", "get_registry", "set_registry"]
@@ -77,6 +78,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
+        self._memory: Memory | None = None
         self._purse = Purse(loaded.config.budget, self.session_id)
         self._conversations = Conversations()
         self._cassette = cassette
@@ -291,6 +293,8 @@ class Registry:
     def _remember(self, ask: Ask, reply: Reply) -> Reply:
         if (name := ask.origin.conversation) is not None:
             self._conversations.add(name, ask.own, reply.text)
+            if self.state.loaded.config.memory.enabled and ask.log:
+                self.memory.keep_turn(name, ask.own, reply.text)
         return reply
 
     # --- looking ---
@@ -372,6 +376,39 @@ class Registry:
             return self._ledger
 
     @property
+    def memory(self) -> Memory:
+        """What notebooks remember, opened at first use. `memory.enabled` keeps every named conversation there."""
+        from .memory.embedding import Embedder
+        from .memory.store import Memory
+
+        with self._lock:
+            if self._memory is None:
+                configured = self.state.loaded.config.memory
+                embedder = Embedder(
+                    embed=lambda texts, model: self.embed(texts, model=model),
+                    served=self._embedding_models,
+                    # A recording is of one call's texts: how many wait by chance must not change them.
+                    mixes=lambda: self._cassette is None,
+                )
+                self._memory = Memory(
+                    configured.path,
+                    embedder,
+                    index=configured.index,
+                    redact=self.redact,
+                    notebook=whereabouts.notebook,
+                )
+            return self._memory
+
+    @property
+    def remembered(self) -> Memory | None:
+        """The memory, if it was opened in this kernel; opens none."""
+        return self._memory
+
+    def _embedding_models(self) -> list[str]:
+        self._get_ready(None)
+        return [entry.model_id for entry in self.state.catalogue.entries if "embedding" in entry.tasks]
+
+    @property
     def cassette(self) -> Cassette | None:
         return self._cassette
 
@@ -451,6 +488,11 @@ class Registry:
         atexit.unregister(self.close)
         if self._pid != os.getpid():
             return
+        with self._lock:
+            memory, self._memory = self._memory, None
+        if memory is not None:
+            # First, while what it waits for can still answer.
+            memory.close()
         providers = self.state.providers_in_use()
         if providers:
 

@@ -32,6 +32,7 @@ from sekha_magics.magics.entry import SekhaMagics
 from sekha_magics.magics.options import CHAT, COST, ROUTE, SUBCOMMANDS
 from sekha_magics.mapping.answers import Answer, Quote
 from sekha_magics.mapping.job import Job
+from sekha_magics.memory.store import Memory
 from sekha_magics.registry import Registry, get_registry, set_registry
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -252,6 +253,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "functions": functions,
     "registry": methods(Registry),
     "ledger": methods(Ledger),
+    "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),
     "decision": fields(Decision),

@@ -15,6 +15,7 @@ __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SUBCOMMANDS", "TABLES", "TASKS",
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+SEARCH_MODES = ("hybrid", "vector", "text")
 MODES = ("record", "replay", "auto", "live")
 
 
@@ -194,6 +195,22 @@ SUBCOMMANDS = {
         "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
         "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
         (*_WHO, *_LIMITS, *_SPAN),
+    ),
+    "search": Table(
+        ('%sekha search "what was said" [options]',),
+        "Find what notebooks remember, by meaning and by words, as a DataFrame.",
+        (
+            Option(("-k",), "how many messages", "COUNT", _count),
+            Option(("--mode",), "by meaning, by words, or both", "MODE", choices=SEARCH_MODES),
+            Option(("--folder",), "in this folder and those below it", "FOLDER", _filled, source="folders"),
+            Option(("--exclude",), "never in this one", "FOLDER", _filled, source="folders", repeat=True),
+            Option(("--label",), "with this label", "LABEL", _filled),
+        ),
+    ),
+    "memory": Table(
+        ("%sekha memory [stats]",),
+        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
+        words=("stats",),
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }
