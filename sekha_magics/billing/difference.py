@@ -72,7 +72,7 @@ def as_text(found: Difference) -> str:
     if then.replayed or now.replayed:
         notes.append("Replayed answers show their recorded cost, and count for nothing in the sums.")
     columns = ("", "cell", "prompt", "model", "tokens in/out", "cost")
-    table = fitted(columns, rows, caption, tuple(notes), "nothing changed")
+    table = fitted(columns, rows, caption, tuple(notes), "nothing changed", least_prompt=12)
     return f"--- {found.names[0]}\n+++ {found.names[1]}\n{table}"
 
 

@@ -105,7 +105,7 @@ def _line(notebook: Notebook, cell: Cell, facts: Mapping[str, Any]) -> Line:
         notebook=notebook.name,
         position=cell.position,
         number=cell.number,
-        cell_id=cell.cell_id,
+        cell_id=None if cell.cell_id is None else one_line(cell.cell_id, _LONGEST_NAME),
         prompt=prompt_of(cell.source),
         decision_id=read.get("decision_id", _name),
         ts=read.get("ts", _moment),

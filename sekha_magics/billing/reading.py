@@ -46,7 +46,8 @@ def find(path: Path) -> list[Path]:
 
     Raises `InvalidInput` for a folder without any.
     """
-    if not path.is_dir():
+    # Not `Path.is_dir`, which raises where a name cannot be one.
+    if not os.path.isdir(path):  # noqa: PTH112
         return [path]
     found = []
     for folder, below, names in os.walk(path):
@@ -67,9 +68,10 @@ def read(path: str | os.PathLike[str]) -> Notebook:
                 hint="Clear its largest outputs first.",
             )
         data = file.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise InvalidInput(
-            f"{file} cannot be read: {error.strerror or error}.", hint="Name a notebook, or a folder of them."
+            f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            hint="Name a notebook, or a folder of them.",
         ) from error
     if str(file) == os.devnull:
         # What version control gives for a file that is not there on one side.
@@ -86,8 +88,8 @@ def parse(data: bytes, name: str, path: Path | None = None) -> Notebook:
     return Notebook(name, path, tuple(_cells(document, name)))
 
 
-def _whole(digits: str) -> int | None:
-    return int(digits) if len(digits) <= _MOST_DIGITS else None
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
 
 
 def _what(error: Exception) -> str:

@@ -20,7 +20,7 @@ from .reckoning import Bill, Sum, grouped, summed
 __all__ = ["NO_OUTPUT", "as_json", "by_cell", "by_group", "cost_of", "fitted", "sum_as_json"]
 
 WIDTH = 100
-_LEAST_PROMPT = 12
+_LEAST_PROMPT, _LEAST_MODEL, _LONGEST_GROUP = 18, 12, 44
 NO_OUTPUT = "Calls from plain Python, and failed ones, leave no output: --ledger adds those your ledger knows."
 
 
@@ -60,6 +60,7 @@ def by_group(bill: Bill, by: str, caption: str | None = None) -> str:
     columns: tuple[str, ...] = (by, "calls", "tokens in", "tokens out", "cost", "replayed")
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]  # type: ignore[misc]
+    rows = [(_end(name) if by == "notebook" else _cut(name, _LONGEST_GROUP), *rest) for name, *rest in rows]  # type: ignore[misc]
     said = _caption(bill) if caption is None else caption
     return Table(columns, rows, said, _notes(bill), frozenset({"cost", "replayed"}), empty=_empty(bill)).to_plain()
 
@@ -107,15 +108,22 @@ def cost_of(line: Line) -> str:
 
 
 def fitted(
-    columns: tuple[str, ...], rows: Sequence[Sequence[Any]], caption: str, notes: tuple[str, ...], empty: str
+    columns: tuple[str, ...],
+    rows: Sequence[Sequence[Any]],
+    caption: str,
+    notes: tuple[str, ...],
+    empty: str,
+    least_prompt: int = _LEAST_PROMPT,
 ) -> str:
-    """A table whose column `prompt` takes what the others leave of the width."""
-    at = columns.index("prompt")
-    others = [
-        max([_cells(name), *(_cells(_shown(row[i])) for row in rows)]) for i, name in enumerate(columns) if i != at
+    """A table of which `model`, and then `prompt`, is cut to what the other columns leave of the width."""
+    wide = {name: max([_cells(name), *(_cells(_shown(row[i])) for row in rows)]) for i, name in enumerate(columns)}
+    room = WIDTH - 2 * (len(columns) - 1) - sum(w for name, w in wide.items() if name not in ("model", "prompt"))
+    model = min(wide["model"], max(_LEAST_MODEL, room - least_prompt))
+    rooms = {"model": model, "prompt": max(least_prompt, room - model)}
+    cut = [
+        [_cut(str(value), rooms[name]) if name in rooms else value for name, value in zip(columns, row, strict=True)]
+        for row in rows
     ]
-    room = max(_LEAST_PROMPT, WIDTH - sum(others) - 2 * len(others))
-    cut = [(*row[:at], _cut(str(row[at]), room), *row[at + 1 :]) for row in rows]
     return Table(columns, cut, caption, notes, frozenset({"cell", "cost"}), empty=empty).to_plain()
 
 
@@ -136,6 +144,12 @@ def _cut(text: str, room: int) -> str:
     while text and _cells(text) > room - 1:
         text = text[:-1]
     return f"{text.rstrip()}…"
+
+
+def _end(path: str) -> str:
+    """The end of a long path, which tells notebooks apart."""
+    clean = one_line(path)
+    return clean if _cells(clean) <= _LONGEST_GROUP else f"…{_cut(clean[::-1], _LONGEST_GROUP)[:-1][::-1]}"
 
 
 # --- sentences --------------------------------------------------------------------------------------
@@ -181,7 +195,7 @@ def _prompt(line: Line) -> str:
 
 
 def _name(line: Line) -> str:
-    return _cut(" at ".join(name for name in (line.model_id, line.provider_id) if name), 34)
+    return " at ".join(name for name in (line.model_id, line.provider_id) if name)
 
 
 def _source(line: Line) -> str:
