@@ -17,10 +17,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 IDS = [n.stem for n in NOTEBOOKS]
 
 
-def cassette_of(notebook: Path) -> Path:
-    return notebook.parent / "cassettes" / f"{notebook.stem}.jsonl"
-
-
 def code_cells(notebook: Path) -> list[Mapping[str, Any]]:
     document = json.loads(notebook.read_text("utf-8"))
     return [cell for cell in document["cells"] if cell["cell_type"] == "code"]
@@ -37,10 +33,12 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
 def test_every_output_is_the_same_when_replayed(notebook: Path) -> None:
+    # As users test theirs: see docs/testing-notebooks.md.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    plugin = ["-p", "sekha_magics.pytest_plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider", str(notebook)],
-        env={**environ, "SEKHA_CASSETTE": str(cassette_of(notebook)), "SEKHA_MODE": "replay"},
+        [sys.executable, "-m", "pytest", *plugin, "--nbval", "--nbval-current-env", "--sekha-replay", str(notebook)],
+        env=environ,
         cwd=ROOT,
         capture_output=True,
         text=True,
