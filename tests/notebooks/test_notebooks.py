@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sekha_magics.cli import main
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -65,4 +68,25 @@ def test_a_notebook_is_committed_as_it_came_out_of_one_run(notebook: Path) -> No
     assert chats
     for cell in chats:
         assert cell["outputs"], source(cell)
-        assert not any(output["output_type"] == "error" for output in cell["outputs"])
+        fails = any(output["output_type"] == "error" for output in cell["outputs"])
+        assert fails == ("raises-exception" in cell["metadata"].get("tags", ()))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
+def test_a_bill_that_a_lesson_shows_is_that_of_the_lesson(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(notebook.parent)
+    for shown in re.findall(rf"^```\n\$ sekha cost {notebook.name}\n(.*?)^```", prose(notebook), flags=re.M | re.S):
+        assert main(["cost", notebook.name]) == 0
+        assert without_times(shown) == without_times(capsys.readouterr().out)
+
+
+def prose(notebook: Path) -> str:
+    document = json.loads(notebook.read_text("utf-8"))
+    return "\n".join(source(cell) for cell in document["cells"] if cell["cell_type"] == "markdown")
+
+
+def without_times(bill: str) -> str:
+    """A bill but for when its answers were recorded."""
+    return re.sub(r"\d{4}-\d\d-\d\d|\b\d\d:\d\d$", "", bill, flags=re.M).strip()
