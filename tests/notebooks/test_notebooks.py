@@ -18,6 +18,7 @@ from sekha_magics.cli import main
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 IDS = [n.stem for n in NOTEBOOKS]
+BILL = re.compile(r"^```\n\$ sekha cost (\S+)\n(.*?)^```", flags=re.M | re.S)
 
 
 def code_cells(notebook: Path) -> list[Mapping[str, Any]]:
@@ -72,13 +73,16 @@ def test_a_notebook_is_committed_as_it_came_out_of_one_run(notebook: Path) -> No
         assert fails == ("raises-exception" in cell["metadata"].get("tags", ()))
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
-def test_a_bill_that_a_lesson_shows_is_that_of_the_lesson(
-    notebook: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_bill_that_a_lesson_or_the_readme_shows_is_the_true_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(notebook.parent)
-    for shown in re.findall(rf"^```\n\$ sekha cost {notebook.name}\n(.*?)^```", prose(notebook), flags=re.M | re.S):
-        assert main(["cost", notebook.name]) == 0
+    pages = [(notebook.parent, prose(notebook)) for notebook in NOTEBOOKS]
+    pages.append((ROOT, (ROOT / "README.md").read_text("utf-8")))
+    examples = [(folder, *found) for folder, text in pages for found in BILL.findall(text)]
+    assert len(examples) >= 2
+    for folder, name, shown in examples:
+        monkeypatch.chdir(folder)
+        assert main(["cost", name]) == 0
         assert without_times(shown) == without_times(capsys.readouterr().out)
 
 
