@@ -6,7 +6,8 @@ Every word that comes from a notebook is cleaned of control sequences; no colour
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +26,17 @@ NO_OUTPUT = "Calls from plain Python, and failed ones, leave no output: --ledger
 
 
 def by_cell(bill: Bill) -> str:
-    """A row for each answer, the sum above, and by model where there are several."""
+    """A row for each answer, the sum above; by model where there are several, and by notebook."""
+    if len(bill.notebooks) > 1:
+        names = dict.fromkeys(bill.notebooks)
+        own = [Bill((name,), tuple(line for line in bill.lines if line.notebook == name)) for name in names]
+        return "\n\n".join([*(_cells_of(one, ()) for one in own if one.lines), by_group(bill, "notebook")])
+    if len({(line.provider_id, line.model_id) for line in bill.lines}) > 1:
+        return f"{_cells_of(bill, ())}\n\n{by_group(bill, 'model', caption='')}"
+    return _cells_of(bill, _notes(bill))
+
+
+def _cells_of(bill: Bill, notes: tuple[str, ...]) -> str:
     day = _only_day(bill.lines)
     rows = [
         (
@@ -38,13 +49,32 @@ def by_cell(bill: Bill) -> str:
             _source(line),
             _time(line.ts, day),
         )
-        for line in bill.lines
+        for line in _without_loops(bill.lines)
     ]
-    columns = ("cell", "prompt", "model", "in", "out", "cost", "source", "time (UTC)")
+    columns = ("cell", "prompt", "model", "in", "out", "cost", "source", "UTC")
     caption = f"{_caption(bill)}{'' if day is None else f', on {day}'}"
-    notes = () if _several_models(bill) else _notes(bill)
-    table = fitted(columns, rows, caption, notes, _empty(bill))
-    return f"{table}\n\n{by_group(bill, 'model', caption='')}" if _several_models(bill) else table
+    return fitted(columns, rows, caption, notes, _empty(bill))
+
+
+def _without_loops(lines: Sequence[Line]) -> Iterator[Line]:
+    """A loop over thousands of prompts is one row: calls of the ledger that differ in nothing but their figures."""
+    alike: dict[tuple[object, ...], list[Line]] = {}
+    for line in lines:
+        what = (line.position, line.prompt, line.provider_id, line.model_id, line.cost_source, line.replayed)
+        alike.setdefault(what if line.origin == "ledger" else (id(line),), []).append(line)
+    for first, *more in alike.values():
+        if not more:
+            yield first
+            continue
+        total = summed([first, *more])
+        yield replace(
+            first,
+            prompt=f"{first.prompt}, {total.calls:,} calls",
+            input_tokens=total.input_tokens,
+            output_tokens=total.output_tokens,
+            usd=total.replayed_usd if first.replayed else total.usd,
+            unpriced=total.unpriced,
+        )
 
 
 def by_group(bill: Bill, by: str, caption: str | None = None) -> str:
@@ -201,10 +231,6 @@ def _name(line: Line) -> str:
 def _source(line: Line) -> str:
     source = "" if line.cost_source in (None, "free", "unpriced") else str(line.cost_source)
     return "replayed" if line.replayed else source
-
-
-def _several_models(bill: Bill) -> bool:
-    return len({(line.provider_id, line.model_id) for line in bill.lines}) > 1
 
 
 def _only_day(lines: Sequence[Line]) -> str | None:

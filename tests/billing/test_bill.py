@@ -139,6 +139,15 @@ def test_it_is_grouped_by_what_is_asked(folder: Path, cost: Cost, by: str) -> No
     assert rows[1].split()[0] == by and rows[3].split()[0] == GROUPS[by]
 
 
+def test_several_notebooks_cell_by_cell_are_shown_one_after_another(folder: Path, cost: Cost) -> None:
+    write(folder / "a.ipynb", cell("first", facts("1")))
+    write(folder / "b.ipynb", cell("second", facts("2")))
+    out = cost("a.ipynb", "b.ipynb", "--by", "cell").out
+    captions = [line.split(":")[0] for line in out.splitlines() if line.startswith("$")]
+    assert captions == ["$0.0125 in a.ipynb", "$0.0125 in b.ipynb", "$0.025 in 2 notebooks"]
+    assert out.count("first") == out.count("second") == 1
+
+
 def test_since_leaves_older_answers_out(folder: Path, cost: Cost) -> None:
     write(folder / "n.ipynb", cell("a", facts()), cell("b", facts("2", ts="2027-01-05T00:00:00+00:00")))
     assert cost("n.ipynb", "--since", "2026-12-24").out.startswith("$0.0125 in n.ipynb: 1 call,")
