@@ -19,6 +19,7 @@ _HOME_OF = {
     "Registry": "registry",
     "get_registry": "registry",
     "set_registry": "registry",
+    "bill": "billing",
     "Provider": "providers.base",
     "ProviderType": "core.provider_types",
     "Decision": "core.types",
