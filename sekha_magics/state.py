@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -245,6 +245,17 @@ class State:
             if part is not None and part is not self._rehearsals.part(provider_id):
                 return
             self.vitals.failed(provider_id, error, self.clock(), counts=part is None)
+            self._snapshot = None
+
+    def relived(self, provider_id: str, errors: Sequence[ProviderError], answered: bool) -> None:
+        """A recorded request, as if it were made now: it changes how the provider is, and counts in no statistics."""
+        with self._lock:
+            now, rules = self.clock(), self.catalogue.rules.breaker
+            permit = self.admit(provider_id)
+            for error in errors:
+                self.vitals.failed(provider_id, error, now, counts=False)
+            if permit is not None:
+                self.vitals.settle(provider_id, permit, None if answered or not errors else errors[-1], now, rules)
             self._snapshot = None
 
     def seen_latencies(self, provider_id: str, model_id: str, milliseconds: list[float]) -> None:
