@@ -75,7 +75,7 @@ class Simulation:
         if self.latency is not None:
             said.append(f"{self.latency:g} s late")
         if self.status is not None:
-            share = "" if self.probability == 1 else f" to {self.probability * 100:g}% of requests"
+            share = "" if self.probability == 1 else f" to {self.probability * 100:g}% of attempts"
             pause = "" if self.retry_after is None else f", retry after {self.retry_after:g} s"
             said.append(f"{self.status}{share}{pause}")
         if self.cut is not None:

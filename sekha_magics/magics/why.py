@@ -141,14 +141,20 @@ def _in_all(calls: list[dict[Any, Any]]) -> str:
 
 
 def _answered(call: Mapping[Any, Any]) -> bool:
-    return call["status"] == "ok" or (call["status"] == "replayed" and not call["error_type"])
+    return call["status"] == "ok" or (call["status"] == "replayed" and _error(call) is None)
+
+
+def _error(call: Mapping[Any, Any]) -> str | None:
+    # Where a column holds texts and gaps, pandas may give NaN for a gap, which counts as true.
+    said = [part for part in (call["error_type"], call["error_message"]) if isinstance(part, str) and part]
+    return ": ".join(said) or None
 
 
 def _what_came(call: Mapping[Any, Any]) -> str:
     if _answered(call):
         came = "the answer"
-    elif call["error_type"]:
-        came = f"{call['error_type']}: {call['error_message']}"
+    elif (error := _error(call)) is not None:
+        came = error
     else:
         came = str(call["status"])
     # The message of an injected failure says so itself.

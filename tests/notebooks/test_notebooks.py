@@ -67,4 +67,15 @@ def test_a_notebook_is_committed_as_it_came_out_of_one_run(notebook: Path) -> No
     assert chats
     for cell in chats:
         assert cell["outputs"], source(cell)
-        assert not any(output["output_type"] == "error" for output in cell["outputs"])
+    for cell in cells:
+        # A cell ends in an error only where the lesson says so.
+        failed = any(output["output_type"] == "error" for output in cell["outputs"])
+        assert failed == ("raises-exception" in cell["metadata"].get("tags", ())), source(cell)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
+def test_nothing_of_the_machine_it_ran_on_is_in_it(notebook: Path) -> None:
+    for path in (notebook, cassette_of(notebook)):
+        text = path.read_text("utf-8")
+        for folder in (str(Path.home()), str(ROOT), "/tmp/", "/site-packages/"):
+            assert folder not in text, (path.name, folder)
