@@ -27,6 +27,7 @@ from .config import load as configuration
 from .config.keys import KeyStore
 from .conversations import Conversations
 from .core.content import Message
+from .core.simulation import Simulation
 from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
@@ -37,6 +38,7 @@ from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
 from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
+from .probing import probe_all
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .purse import Purse
@@ -309,15 +311,13 @@ class Registry:
         return frames.models(self.state.catalogue)
 
     def health(self, probe: bool = False) -> pd.DataFrame:
-        """One row per provider, as seen by this kernel. `probe` asks each now, all at once; nothing is spent."""
+        """One row per provider, as seen by this kernel.
+
+        `probe` asks each now, all at once and for some seconds at most; nothing is spent. Where a person watches, a bar
+        says how many have answered.
+        """
         self._get_ready(None)
-        ids = [p.id for p in self.state.loaded.config.llm_providers if p.enabled]
-
-        async def ask_all(_emit: Emit) -> dict[str, Any]:
-            answers = await asyncio.gather(*(self.state.provider(provider_id).probe() for provider_id in ids))
-            return dict(zip(ids, answers, strict=True))
-
-        return frames.health(self.state, run_blocking(ask_all) if probe else {})
+        return frames.health(self.state, probe_all(self.state) if probe else {})
 
     def snapshot(self) -> Snapshot:
         """All that a decision made here and now would depend on beside its request."""
@@ -351,6 +351,38 @@ class Registry:
         Raises `InvalidInput` for a provider that is not configured.
         """
         self.state.reset(provider_id)
+
+    def simulate(self, provider_id: str, *, down: bool = False, latency: float | None = None,
+                 status: int | None = None, probability: float = 1.0, retry_after: float | None = None,
+                 cut: int | None = None, seed: int | None = None) -> None:  # fmt: skip
+        """Let a provider misbehave in this registry until `end_simulation`; in place of what was simulated before.
+
+        `down` refuses connections. `latency` is in seconds before an answer begins. `status` is the HTTP status that a
+        share `probability` of the attempts gets, with `retry_after` in seconds (429 and 503). `cut` breaks an answer
+        off after so many tokens. `seed` makes the draws for `probability` the same in every run. Raises `InvalidInput`.
+        """
+        simulation = Simulation(
+            down=down,
+            latency=latency,
+            status=status,
+            probability=probability,
+            retry_after=retry_after,
+            cut=cut,
+            seed=seed,
+        )
+        self.state.simulate(provider_id, simulation)
+
+    def end_simulation(self, provider_id: str | None = None) -> None:
+        """End that of one provider, or all. Breaker, rests and errors are again those from before it.
+
+        Raises `InvalidInput` for a provider that is not configured.
+        """
+        for name in self.state.simulations() if provider_id is None else [provider_id]:
+            self.state.simulate(name, None)
+
+    def simulations(self) -> pd.DataFrame:
+        """One row per provider that is simulated now, with the arguments of `simulate`."""
+        return frames.simulations(self.state.simulations())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -418,7 +450,10 @@ class Registry:
         with self._lock:
             self._cassette = cassette
             replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
-            self.state = State(self.state.loaded, catalogue=replayed, clock=self.state.clock)
+            before, self.state = self.state, State(self.state.loaded, catalogue=replayed, clock=self.state.clock)
+            for provider_id, simulation in before.simulations().items():
+                if provider_id in self.state.provider_ids():
+                    self.state.simulate(provider_id, simulation)
 
     def _log(self, event: Event) -> None:
         self.ledger.append(event)

@@ -31,6 +31,7 @@ _LINE = re.compile(
 _BEHIND_WORDS = re.compile(r"""(?:(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)\s+)+(-.*)""", re.DOTALL)
 _HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
 _TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
+_STATUSES = ("429", "500", "503", "529", "401", "404")
 _POLICIES = ("priority", "cheapest", "fastest")
 _IMAGE_MODULES = ("PIL.", "matplotlib.", "numpy")
 
@@ -95,6 +96,10 @@ class SekhaMatcher:
         match source:
             case "models":
                 return _model_names()
+            case "providers":
+                return _provider_ids()
+            case "statuses":
+                return _STATUSES
             case "policies":
                 return _policies()
             case "conversations":
@@ -152,6 +157,13 @@ def _key_names() -> list[str]:
 def _policies() -> list[str]:
     standing = registry_if_standing()
     return list(standing.state.policies) if standing is not None else list(_POLICIES)
+
+
+def _provider_ids() -> list[str]:
+    standing = registry_if_standing()
+    if standing is not None:
+        return standing.state.provider_ids()
+    return list(dict.fromkeys(provider for provider, _ in _configured()))
 
 
 def _conversations() -> list[str]:

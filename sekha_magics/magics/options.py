@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -40,6 +41,29 @@ def _temperature(text: str) -> float:
     if not isfinite(value) or value < 0:
         raise ValueError("a number from 0 up is expected")
     return value
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)", text, re.ASCII)
+    if found is None:
+        raise ValueError("a time with its unit is expected, such as 8s, 500ms or 1m")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _status(text: str) -> tuple[int, float]:
+    """An HTTP status, and the share of requests that get it."""
+    found = re.fullmatch(r"(\d{3})(?::(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9}))?", text, re.ASCII)
+    if found is None:
+        raise ValueError("an HTTP status is expected, with or without a probability: 503 or 429:0.3")
+    code, share = int(found[1]), float(found[2] or 1)
+    if not 400 <= code <= 599:
+        raise ValueError("a status that is a failure is expected, from 400 to 599")
+    if not 0 < share <= 1:
+        raise ValueError("a probability above 0 and up to 1 is expected behind the colon")
+    return code, share
 
 
 def _usd(text: str) -> Decimal:
@@ -129,11 +153,12 @@ CHAT = Table(
 )
 
 ROUTE = Table(
-    ("%sekha_route [options] [prompt]", "%sekha_route --why [ID]"),
+    ("%sekha_route [options] [prompt]", "%sekha_route --why [ID] [--times]"),
     "Show which model would answer, and every candidate with its reasons; nothing is sent. The value is the decision.",
     (
         Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True),
         Option(("--now",), "with --why: say also what would be chosen today, and what made the difference"),
+        Option(("--times",), "with --why: how long each attempt took, and the pause before it"),
         *CHAT.options,
     ),
     "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
@@ -211,6 +236,34 @@ SUBCOMMANDS = {
         ("%sekha memory [stats]",),
         "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
         words=("stats",),
+    ),
+    "simulate": Table(
+        (
+            "%sekha simulate --provider PROVIDER [--down] [--latency 8s] [--status 429:0.3] [--cut 20]",
+            "%sekha simulate [--provider PROVIDER] --off",
+            "%sekha simulate",
+        ),
+        "Let a provider misbehave in this kernel, to rehearse a failure, until --off; without options, say what is "
+        "simulated. Such calls are marked in the ledger and left out of its statistics.",
+        (
+            Option(("--provider",), "who misbehaves", "PROVIDER", _filled, source="providers"),
+            Option(("--down",), "refuse every connection"),
+            Option(("--latency",), "wait before answering, such as 8s or 500ms", "TIME", _seconds),
+            Option(
+                ("--status",),
+                "fail with this HTTP status, always or with a probability, such as 429:0.3",
+                "CODE[:PROBABILITY]",
+                _status,
+                source="statuses",
+            ),
+            Option(("--retry-after",), "with 429 or 503, the pause to ask for, such as 2s", "TIME", _seconds),
+            Option(("--cut",), "break the answer off after so many tokens", "COUNT", _count),
+            Option(("--seed",), "draw the same for the probability in every run", "INTEGER", _integer),
+            Option(("--off",), "end it; with --provider that one alone"),
+        ),
+        "Options combine, except that a provider which is down does nothing else. A new line takes the place of what "
+        "was simulated for that provider. When it ends, what it did to the provider's state is undone. An answer that "
+        "is cut was asked for, and costs what it costs.",
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }
