@@ -29,7 +29,11 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Rates of one model. A missing `cached_input` or `cache_write` is charged as input, `per_request` is USD."""
+    """Rates of one model; `per_request` is USD.
+
+    What has no rate of its own is charged as what it is part of: cached, written, audio and image tokens as input;
+    reasoning, audio and images of the answer as output; cached audio and images as audio and images.
+    """
 
     source: Literal["config", "free", "table"]
     input: Rate
@@ -38,6 +42,13 @@ class Price:
     cache_write: Rate | None = None
     per_request: Decimal = Decimal(0)
     as_of: date | None = None
+    input_audio: Rate | None = None
+    cached_audio: Rate | None = None
+    output_audio: Rate | None = None
+    input_image: Rate | None = None
+    cached_image: Rate | None = None
+    output_image: Rate | None = None
+    reasoning: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +251,15 @@ def _rate_from_json(value: Any) -> Rate | None:
     return None if value is None else Rate(Decimal(value[0]), tuple((start, Decimal(usd)) for start, usd in value[1]))
 
 
+_RATES = ("input", "output", "cached_input", "cache_write", "input_audio", "cached_audio", "output_audio",
+          "input_image", "cached_image", "output_image", "reasoning")  # fmt: skip
+
+
 def _entry_from_json(value: Mapping[str, Any]) -> Entry:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     if price := value["price"]:
-        rates: dict[str, Any] = {
-            k: _rate_from_json(price[k]) for k in ("input", "output", "cached_input", "cache_write")
-        }
+        # What an older version wrote knows fewer kinds of tokens.
+        rates: dict[str, Any] = {k: _rate_from_json(price.get(k)) for k in _RATES}
         as_of = price["as_of"]
         fields["price"] = Price(
             source=price["source"],

@@ -126,13 +126,23 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider reported them. `input_tokens` includes cached ones, `output_tokens` reasoning ones."""
+    """Tokens as the provider reported them.
+
+    `input_tokens` includes those read from the cache, written to it, and of audio and images; `output_tokens` includes
+    reasoning, audio and images. Cached audio and images are part of both the cached and the audio or images.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    cached_image_tokens: int = 0
+    output_image_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
