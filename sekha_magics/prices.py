@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from .core.catalogue import Price, Rate
 
-__all__ = ["table_price"]
+__all__ = ["Served", "table_price"]
 
 # Extras billed only when a request asks for them (searches, longer caching) do not make a text price incomplete.
 _UNCOUNTED_BASICS = ("audio_hours", "input_audio_hours", "input_document_kpages", "input_annotated_document_kpages",
@@ -29,6 +29,13 @@ _PARTICULAR = {
     "reasoning": "output_reasoning_mtok",
 }
 _PER_THOUSAND = Decimal(1000)
+
+
+class Served(NamedTuple):
+    """The price of the model that answered; `known` is False where it is that of the model asked for instead."""
+
+    price: Price | None
+    known: bool
 
 
 def table_price(provider_type: str, model_id: str, at: datetime) -> Price | None:

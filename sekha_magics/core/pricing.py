@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from .catalogue import Price, Rate
-from .types import Usage
+from .types import Candidate, Request, Usage
 
-__all__ = ["EXACT", "FREE", "LEDGER_DIGITS", "cost_of", "estimate", "settle", "total", "upper_bound"]
+__all__ = ["EXACT", "FREE", "LEDGER_DIGITS", "cost_of", "estimate", "most", "settle", "total", "upper_bound"]
 
 # Own context, so that a notebook which lowers the global precision does not change a bill.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -118,6 +118,17 @@ def upper_bound(
     usd = EXACT.multiply(_dearest_of(into, input_tokens), input_tokens)
     usd = EXACT.fma(_dearest_of(out, input_tokens), output_tokens, usd)
     return EXACT.add(usd.scaleb(-6, EXACT), price.per_request)
+
+
+def most(request: Request, candidate: Candidate, price: Price | None, answers: int = 1) -> Decimal | None:
+    """The most USD that one attempt at `candidate` can come to."""
+    return upper_bound(
+        price,
+        candidate.input_tokens.high,
+        candidate.planned_output_tokens * answers,
+        audio=request.needs_audio,
+        images=bool(request.images),
+    )
 
 
 def _dearest_of(rates: Iterable[Rate | None], input_tokens: int) -> Decimal:
