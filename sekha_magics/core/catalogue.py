@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from .breaker import BreakerRules, BreakerState
 from .budget import Budget
+from .exact import EXACT
 from .learning import AnswerLength, Correction
 from .reasons import Reason
 
@@ -107,14 +108,14 @@ class Prepared(NamedTuple):
     """`against` are the reasons that hold for every request; `rates` are USD per token, None where they vary.
 
     `fitting_output` is how many tokens of answer to make room for when none were asked for: many models state a maximum
-    output as large as their window, so that is not demanded. `fitting_tokens` is the same number as a Decimal.
+    output as large as their window, so that is not demanded. `fitting_usd` is what it costs by the `rates`.
     """
 
     entry: Entry
     against: tuple[Reason, ...]
     fitting_output: int
     rates: tuple[Decimal, Decimal] | None
-    fitting_tokens: Decimal
+    fitting_usd: Decimal
 
 
 _DEFAULT_OUTPUT = 1024
@@ -132,7 +133,7 @@ def _prepare(entry: Entry) -> Prepared:
         rates = (price.input.base.scaleb(-6), price.output.base.scaleb(-6))
     quarter = _DEFAULT_OUTPUT if window is None else window // 4
     fitting = min(entry.max_output_tokens or _DEFAULT_OUTPUT, _DEFAULT_OUTPUT, quarter)
-    return Prepared(entry, tuple(against), fitting, rates, Decimal(fitting))
+    return Prepared(entry, tuple(against), fitting, rates, EXACT.multiply(rates[1], fitting) if rates else Decimal(0))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from .budget import Budget
 from .catalogue import Catalogue, Entry, Latency, ProviderState, Snapshot
+from .exact import EXACT
 from .learning import corrected
 from .policies import Policy, Standing
-from .pricing import EXACT, estimate, upper_bound
+from .pricing import estimate, upper_bound
 from .reasons import Reason
 from .refusal import over_budget, refusal
 from .types import CHAT_TASKS, Candidate, Decision, Request, TokenEstimate
@@ -103,24 +104,23 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     task, check_task, limited = need.task, need.check_task, need.max_cost is not None
     tokens, max_tokens, least = request.input_tokens, request.max_tokens, request.context_size or 0
     expected, chats = tokens.expected, request.operation == "chat"
-    expected_tokens, output_tokens = Decimal(expected), _written(max_tokens, chats)
+    expected_tokens = Decimal(expected)
     fma, multiply = EXACT.fma, EXACT.multiply
     budget = snapshot.budget
     counts = _counts(need, snapshot)
-    lengths = snapshot.lengths if chats else None
+    lengths = snapshot.lengths if chats and snapshot.lengths else None
     # Where money is limited the answer is cut at what was planned for it.
     cut = max_tokens is not None or limited or budget is not None
     judged: list[_Judged] = []
-    for entry, against, fitting, rates, fitting_tokens in snapshot.catalogue.prepared:
+    for entry, against, fitting, rates, fitting_usd in snapshot.catalogue.prepared:
         output = (max_tokens or fitting) if chats else 0
         if counts is not None and (counted := counts(entry)) is not tokens:
             tokens = counted
             expected = tokens.expected
             expected_tokens = Decimal(expected)
-        likely, written = output, fitting_tokens if output_tokens is None else output_tokens
-        if lengths and (usual := lengths.get((entry.provider_id, entry.model_id, task))) is not None:
+        likely = output
+        if lengths is not None and (usual := lengths.get((entry.provider_id, entry.model_id, task))) is not None:
             likely = min(usual.expected, output) if cut else usual.expected
-            written = Decimal(likely)
         reasons = against
         if check_task and task not in entry.tasks:
             reasons = (_wrong_task(entry.tasks), *reasons)
@@ -129,7 +129,8 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
             reasons = (*reasons, _too_long(expected, output, least, window))
         usd: Decimal | None
         if rates is not None:
-            usd = fma(rates[0], expected_tokens, multiply(rates[1], written))
+            written = fitting_usd if likely == fitting else multiply(rates[1], likely)
+            usd = fma(rates[0], expected_tokens, written)
         else:
             usd = estimate(entry.price, expected, likely)
         high = estimate(entry.price, tokens.high, output) if limited else usd
@@ -142,11 +143,6 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
             reasons = (*reasons, broke)
         judged.append((entry, reasons, usd, high, output, tokens, likely))
     return judged
-
-
-def _written(max_tokens: int | None, chats: bool) -> Decimal | None:
-    """How long an answer is taken to be where that is the same for all; an embedding has none."""
-    return Decimal(max_tokens or 0) if max_tokens or not chats else None
 
 
 def _counts(need: _Need, snapshot: Snapshot) -> Callable[[Entry], TokenEstimate] | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 
 from .catalogue import Price, Rate
+from .exact import EXACT
 from .types import Candidate, Request, Usage
 
-__all__ = ["EXACT", "FREE", "LEDGER_DIGITS", "cost_of", "estimate", "most", "settle", "total", "upper_bound"]
+__all__ = ["FREE", "LEDGER_DIGITS", "cost_of", "estimate", "most", "settle", "total", "upper_bound"]
 
-# Own context, so that a notebook which lowers the global precision does not change a bill.
-EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _ZERO = Decimal(0)
 LEDGER_DIGITS = Decimal("1e-12")
 FREE = Price("free", Rate(_ZERO), Rate(_ZERO))

@@ -56,7 +56,7 @@ CANDIDATES = (
         planned_output_tokens=64,
         input_tokens=TokenEstimate(50, 100, 200),
         expected_output_tokens=40,
-    ),  # fmt: skip
+    ),
     Candidate(
         "attic", "llama:8b", False, (Reason("no_vision", "it reads no images"), Reason("auth_failed")), None, None, 2
     ),
