@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .attempt import Attempt
 from .core.breaker import Permit
+from .core.catalogue import Entry
 from .core.failure import LONGEST_WAIT, after, in_short, is_users, passes
 from .core.types import Call, Candidate
 from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, SekhaError, StreamInterrupted
@@ -58,7 +59,6 @@ class Pursuit:
 
     state: State
     chosen: Chosen
-    expected_input: int
     spending: Spending
     patience: Patience
     redact: Callable[[str], str]
@@ -231,7 +231,7 @@ class Pursuit:
             entry=self.state.entry(candidate.provider_id, candidate.model_id),
             decision_id=self.chosen.decision.decision_id,
             number=len(self.calls) + 1,
-            expected_input=self.expected_input,
+            expected_input=candidate.input_tokens.expected,
         )
 
     # --- what is recorded ---
@@ -258,9 +258,19 @@ class Pursuit:
             self.write(None, (self.calls[-1],), attempt.text)
             raise
         else:
-            attempt.price_of_served = self.state.price_of_served(entry, attempt.finish.served_model)
+            attempt.served = self.state.price_of_served(entry, attempt.finish.served_model)
             self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms, part)
-            self._end("ok", attempt.call("ok"), attempt.text)
+            call = attempt.call("ok")
+            self._learn(entry, call)
+            self._end("ok", call, attempt.text)
+
+    def _learn(self, entry: Entry, call: Call) -> None:
+        if call.usage is None or call.simulated:
+            return
+        decision, usage = self.chosen.decision, call.usage
+        # Of several answers to one prompt nobody says how long each was.
+        output = usage.output_tokens if self.spending.answers == 1 else None
+        self.state.learned(self.state.observed(entry, decision.request, decision.task, usage.input_tokens, output))
 
     def _end(self, outcome: str, call: Call | None = None, text: str = "") -> None:
         """The end of the request, which is told once."""
