@@ -46,7 +46,8 @@ class _Running(Generic[T]):
             self.settled.set()
 
     def cancel(self) -> None:
-        self.future.cancel()
+        # In a thread of its own: Ctrl-C reaches the main thread alone, and a second one must not stop this halfway.
+        threading.Thread(target=self.future.cancel, name="sekha-cancel", daemon=True).start()
         self.settled.wait(_SETTLE_SECONDS)
 
 
@@ -73,7 +74,11 @@ class BackgroundLoop:
                 if on_token is not None:
                     on_token(piece)
         except BaseException:
-            running.cancel()
+            try:
+                running.cancel()
+            finally:
+                # Of two quick Ctrl-C the second may have come before the first had begun to cancel.
+                running.cancel()
             raise
         return running.future.result()
 
