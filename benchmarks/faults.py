@@ -24,6 +24,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -106,7 +107,7 @@ class Ours:
     """Providers in one registry: those of `bad` come first, those of `good` after them."""
 
     def __init__(self, bad: list[str], good: list[str]) -> None:
-        limits = {"timeouts": {"first_token": LIMIT, "idle": LIMIT, "total": 60}}
+        limits: dict[str, Any] = {"timeouts": {"first_token": LIMIT, "idle": LIMIT, "total": 60}}
         rules = {"failure_threshold": FAILURES, "timeout_secs": REST, "success_threshold": 1}
         first = [at(f"first{i}", url, **limits) for i, url in enumerate(bad)]
         second = [at(f"second{i}", url, priority=2, window=16384, **limits) for i, url in enumerate(good)]
@@ -380,8 +381,7 @@ async def main() -> None:
     print(f"{'fault':<34}{'side':<8}{'verdict':<9}{'requests':>10}{'seconds':>9}  why")
     sums: dict[str, Counter[str]] = {side: Counter() for side in SIDES}
     lines: dict[str, Callable[[str], Awaitable[Result]]] = {
-        line.fault: lambda side, line=line: one_request(line, side)
-        for line in ONE_REQUEST  # type: ignore[misc]
+        line.fault: partial(one_request, line) for line in ONE_REQUEST
     }
     for name, run in (lines | MANY_REQUESTS).items():
         for side in SIDES:

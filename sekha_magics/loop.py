@@ -46,6 +46,10 @@ class _Running(Generic[T]):
             self.settled.set()
 
     def cancel(self) -> None:
+        """Cancel and wait until it has settled. Of two quick Ctrl-C the second may come before this has begun, so a
+        caller in the main thread calls it once more in a `finally`; when it has settled that does nothing."""
+        if self.settled.is_set():
+            return
         # In a thread of its own: Ctrl-C reaches the main thread alone, and a second one must not stop this halfway.
         threading.Thread(target=self.future.cancel, name="sekha-cancel", daemon=True).start()
         self.settled.wait(_SETTLE_SECONDS)
@@ -77,7 +81,6 @@ class BackgroundLoop:
             try:
                 running.cancel()
             finally:
-                # Of two quick Ctrl-C the second may have come before the first had begun to cancel.
                 running.cancel()
             raise
         return running.future.result()

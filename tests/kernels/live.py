@@ -26,7 +26,7 @@ class Done(NamedTuple):
     @property
     def text(self) -> str:
         """The plain text of the last output."""
-        return str([m["data"]["text/plain"] for m in self.published if "data" in m][-1])
+        return str([m["data"]["text/plain"] for m in self.published if "text/plain" in m.get("data", {})][-1])
 
 
 class LiveKernel:
