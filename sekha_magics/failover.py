@@ -18,7 +18,7 @@ from .core.breaker import Permit
 from .core.catalogue import Entry
 from .core.failure import LONGEST_WAIT, after, in_short, is_users, passes
 from .core.types import Call, Candidate
-from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, SekhaError, StreamInterrupted
+from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, ProviderTimeout, SekhaError, StreamInterrupted
 from .providers.simulated import Simulated
 from .purse import NoRoom, Spending
 from .state import Chosen, State
@@ -69,6 +69,7 @@ class Pursuit:
     _passed_over: list[Candidate] = field(default_factory=list)
     _heard_of: set[str] = field(default_factory=set)
     _simulated: dict[str, str] = field(default_factory=dict)
+    _others: bool = False
     _ended: bool = False
 
     async def answer(self, send: Send) -> Answered:
@@ -107,6 +108,7 @@ class Pursuit:
         permit: Permit | None = self.chosen.permit
         while candidates:
             candidate = candidates.pop(0)
+            self._others = bool(candidates)
             permit = permit or self.state.admit(candidate.provider_id)
             if permit is None:
                 self._passed_over.append(candidate)
@@ -219,7 +221,9 @@ class Pursuit:
     def _is_worth_another(self, error: BaseException, attempts: list[Attempt]) -> bool:
         if not isinstance(error, ProviderError) or not passes(error) or attempts[-1].began:
             return False
-        # One limit for all attempts: a provider that is silent costs its timeout once.
+        # Silence costs its limit once where there is another to ask, and one limit in all is for all attempts.
+        if isinstance(error, ProviderTimeout) and self._others:
+            return False
         spent = sum(attempt.latency_ms for attempt in attempts) / 1000
         if spent >= attempts[-1].provider.endpoint.timeout:
             return False

@@ -235,7 +235,9 @@ class Job:
                     bar.set_postfix_str(str(self.cost))
                 yield
         finally:
-            if not running.settled.is_set():
+            try:
+                running.cancel()
+            finally:
                 running.cancel()
         running.future.result()
 
