@@ -1,7 +1,7 @@
 """How many tokens a prompt may have, before any provider has counted them.
 
 Rules of thumb, not a tokenizer: byte-pair encodings of current families give about 4 characters a token in English
-prose (OpenAI's own figure), down to 1 or 2 in digits and punctuation, and from 1 token in 4 bytes up to 1 a byte
+prose (OpenAI's own figure), down to 1 or 2 in digits and punctuation, and from 1 token in 6 bytes up to 1 a byte
 outside ASCII. `counting` knows better where a family's table is at hand.
 """
 
@@ -30,12 +30,19 @@ def added(estimates: Iterable[TokenEstimate]) -> TokenEstimate:
     return TokenEstimate(low, expected, high) if high else NOTHING
 
 
+# What words are made of; the rest of ASCII, digits and punctuation, is dense.
+_WORDS = bytes({*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \n\t\r"})
+_DENSE = bytes({*range(128)} - {*_WORDS})
+
+
 def estimate_text(text: str) -> TokenEstimate:
-    size = len(text.encode("utf-8", "surrogatepass"))
-    # Each character outside ASCII takes at least two bytes: the surplus tells how much of the text is such.
-    wide = min(size, (size - len(text)) * 2)
-    plain = size - wide
-    return TokenEstimate(plain // 6 + wide // 6, -(-plain // 4) + -(-wide // 3), -(-plain // 2) + wide)
+    data = text.encode("utf-8", "surrogatepass")
+    wide = 0 if len(data) == len(text) else len(data.translate(None, _WORDS + _DENSE))
+    dense = len(data.translate(None, _WORDS)) - wide
+    words = len(data) - wide - dense
+    return TokenEstimate(
+        (words + dense + wide) // 6, -(-words // 4) + -(-dense // 2) + -(-wide // 3), -(-words // 2) + dense + wide
+    )
 
 
 def estimate_image(_image: Image) -> TokenEstimate:

@@ -113,8 +113,12 @@ def _encoding(name: str) -> Encoding | None:
         return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
     surroundings: dict[str, Any] = {**vars(openai_public), "load_tiktoken_bpe": load_tiktoken_bpe}
+    # A definition may stand on another one, which has to meet the same reader.
+    for known, function in vars(openai_public).items():
+        if isinstance(function, FunctionType) and function.__module__ == openai_public.__name__:
+            surroundings[known] = FunctionType(function.__code__, surroundings)
     try:
-        return tiktoken.Encoding(**FunctionType(definition.__code__, surroundings)())
+        return tiktoken.Encoding(**surroundings[name]())
     except (OSError, ValueError):
         # Not in this version of the package: the rules of thumb hold.
         return None

@@ -76,7 +76,7 @@ def usages(draw: st.DrawFn) -> Usage:
 
 
 def by_the_table(provider: str, model: str, usage: Usage, price: Price) -> Decimal:
-    """What genai-prices computes. It refuses kinds that overlap and are not told apart: only priced ones are told."""
+    """What genai-prices computes. Kinds that overlap and are not told apart it refuses: only priced ones are told."""
     told = {
         "cache_read_tokens": (usage.cached_input_tokens, price.cached_input),
         "cache_write_tokens": (usage.cache_write_tokens, price.cache_write),
@@ -136,11 +136,16 @@ def test_whatever_a_usage_claims_no_cost_passes_the_upper_bound(price, usage):
 
 
 def test_sound_that_was_cached_pays_the_rate_of_cached_sound_and_is_paid_for_once():
-    usage = Usage(
-        100, 40, cached_input_tokens=30, input_audio_tokens=50, cached_audio_tokens=20, output_audio_tokens=40
+    usage = Usage(100, 40, 30, input_audio_tokens=50, cached_audio_tokens=20, output_audio_tokens=40)
+    price = Price(
+        "config",
+        Rate(Decimal(1)),
+        Rate(Decimal(2)),
+        Rate(Decimal("0.5")),
+        input_audio=Rate(Decimal(10)),
+        cached_audio=Rate(Decimal(3)),
+        output_audio=Rate(Decimal(20)),
     )
-    sound = {"input_audio": Rate(Decimal(10)), "cached_audio": Rate(Decimal(3)), "output_audio": Rate(Decimal(20))}
-    price = Price("config", Rate(Decimal(1)), Rate(Decimal(2)), Rate(Decimal("0.5")), **sound)
     # 50 of text, 10 of it cached; 30 heard, 20 of cached sound; 40 spoken.
     assert cost_of(price, usage) == (Decimal(40) + 10 * Decimal("0.5") + 30 * 10 + 20 * 3 + 40 * 20) / 1_000_000
 
