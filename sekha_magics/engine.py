@@ -23,7 +23,7 @@ from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.policies import Policy
 from .core.pricing import total
-from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
+from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Origin, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
 from .errors import BudgetExceeded, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, SekhaError
 from .failover import Answered, Patience, Pursuit, Send
@@ -52,11 +52,14 @@ class Engine:
 
     # --- deciding ---
 
+    def snapshot(self, origin: Origin) -> Snapshot:
+        """What is on offer and left to spend, for a request that comes from there."""
+        snapshot, left = self.state.snapshot(), self.purse.standing(origin)
+        return snapshot if left is None else replace(snapshot, budget=left)
+
     def decide(self, ask: Asked, *, dry_run: bool = False) -> Decision:
         """Choose, and log a refusal; with `dry_run` the decision itself is what was asked for, and is logged too."""
-        snapshot = self.state.snapshot()
-        if (left := self.purse.standing(ask.origin)) is not None:
-            snapshot = replace(snapshot, budget=left)
+        snapshot = self.snapshot(ask.origin)
         try:
             decision = decide(ask.request, snapshot, self._policy(ask), decision_id=uuid.uuid4().hex)
         except NoEligibleModel as error:

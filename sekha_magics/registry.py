@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +32,7 @@ from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
+from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
@@ -48,7 +50,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .config.load import Loaded
+    from .core.catalogue import Snapshot
+    from .experiments.today import Today
+    from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
+    from .memory.store import Memory
     from .providers.base import Provider
 
 __all__ = ["Registry", "Stream", "current_registry", "get_registry", "set_registry"]
@@ -74,6 +80,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
+        self._memory: Memory | None = None
         self._purse = Purse(loaded.config.budget, self.session_id)
         self._conversations = Conversations()
         self._cassette = cassette
@@ -288,6 +295,8 @@ class Registry:
     def _remember(self, ask: Ask, reply: Reply) -> Reply:
         if (name := ask.origin.conversation) is not None:
             self._conversations.add(name, ask.own, reply.text)
+            if self.state.loaded.config.memory.enabled and ask.log:
+                self.memory.keep_turn(name, ask.own, reply.text)
         return reply
 
     # --- looking ---
@@ -309,6 +318,32 @@ class Registry:
         """
         self._get_ready(None)
         return frames.health(self.state, probe_all(self.state) if probe else {})
+
+    def snapshot(self) -> Snapshot:
+        """All that a decision made here and now would depend on beside its request."""
+        return self._engine().snapshot(self._origin("route", None))
+
+    def whatif(self, *, since: datetime | None = None, everything: bool = False, progress: bool | None = None,
+               **changes: Any) -> WhatIf:  # fmt: skip
+        """What the logged requests would have cost under other wishes; nothing is sent, nothing priced again.
+
+        `changes` are `policy`, `model`, `preferred_model`, `task`, `local_only`, `max_cost`, `max_tokens`,
+        `context_size`, `require_vision`; without any, each decision is taken again as it was. Looked at are the
+        requests of this session, or all `since` a moment (with a time zone), or `everything`. The result has
+        `to_frame()`, `then`, `now` (USD: low, expected, high), `moved` and `impossible`.
+
+        Raises `InvalidInput`.
+        """
+        checked = self._wishes(changes)
+        return looking_back.whatif(self, changes, checked, since=since, everything=everything, progress=progress)
+
+    def retake(self, decision_id: str | None = None) -> Today:
+        """Take a logged decision again with what holds today: the last one, or that whose id begins so.
+
+        Raises `LedgerError` when there is none.
+        """
+        self._get_ready(None)
+        return looking_back.retake(self, decision_id)
 
     def reset(self, provider_id: str | None = None) -> None:
         """Ask one provider, or all, again as if they had never failed: breakers closed, rests ended.
@@ -371,6 +406,39 @@ class Registry:
                 configured = self.state.loaded.config.ledger
                 self._ledger = Ledger(configured.path, content=configured.content, redact=self.redact)
             return self._ledger
+
+    @property
+    def memory(self) -> Memory:
+        """What notebooks remember, opened at first use. `memory.enabled` keeps every named conversation there."""
+        from .memory.embedding import Embedder
+        from .memory.store import Memory
+
+        with self._lock:
+            if self._memory is None:
+                configured = self.state.loaded.config.memory
+                embedder = Embedder(
+                    embed=lambda texts, model: self.embed(texts, model=model),
+                    served=self._embedding_models,
+                    # A recording is of one call's texts: how many wait by chance must not change them.
+                    mixes=lambda: self._cassette is None,
+                )
+                self._memory = Memory(
+                    configured.path,
+                    embedder,
+                    index=configured.index,
+                    redact=self.redact,
+                    notebook=whereabouts.notebook,
+                )
+            return self._memory
+
+    @property
+    def remembered(self) -> Memory | None:
+        """The memory, if it was opened in this kernel; opens none."""
+        return self._memory
+
+    def _embedding_models(self) -> list[str]:
+        self._get_ready(None)
+        return [entry.model_id for entry in self.state.catalogue.entries if "embedding" in entry.tasks]
 
     @property
     def cassette(self) -> Cassette | None:
@@ -455,6 +523,11 @@ class Registry:
         atexit.unregister(self.close)
         if self._pid != os.getpid():
             return
+        with self._lock:
+            memory, self._memory = self._memory, None
+        if memory is not None:
+            # First, while what it waits for can still answer.
+            memory.close()
         providers = self.state.providers_in_use()
         if providers:
 

@@ -16,6 +16,7 @@ __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SUBCOMMANDS", "TABLES", "TASKS",
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+SEARCH_MODES = ("hybrid", "vector", "text")
 MODES = ("record", "replay", "auto", "live")
 
 
@@ -122,6 +123,10 @@ _LIMITS = (
     Option(("--max-cost",), "the most this may cost, in USD", "USD", _usd),
     Option(("--local-only",), "nothing leaves this machine"),
 )
+_SPAN = (
+    Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
+    Option(("--all",), "all sessions and all times"),
+)
 _RAW = Option(("--raw",), "leave {{ name }} as written")
 _NO_LOG = Option(("--no-log",), "keep this out of the ledger")
 
@@ -153,6 +158,7 @@ ROUTE = Table(
     (
         Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True),
         Option(("--times",), "with --why: how long each attempt took, and the pause before it"),
+        Option(("--now",), "with --why: say also what would be chosen today, and what made the difference"),
         *CHAT.options,
     ),
     "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
@@ -163,8 +169,7 @@ COST = Table(
     "What was spent, as a DataFrame: in this session, unless --since or --all says otherwise.",
     (
         Option(("--by",), "a row for each", "COLUMN", choices=GROUPS),
-        Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
-        Option(("--all",), "all sessions and all times"),
+        *_SPAN,
     ),
 )
 
@@ -237,6 +242,28 @@ SUBCOMMANDS = {
         "Options combine, except that a provider which is down does nothing else. A new line takes the place of what "
         "was simulated for that provider. When it ends, what it did to the provider's state is undone. An answer that "
         "is cut was asked for, and costs what it costs.",
+    ),
+    "whatif": Table(
+        ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),
+        "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
+        "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
+        (*_WHO, *_LIMITS, *_SPAN),
+    ),
+    "search": Table(
+        ('%sekha search "what was said" [options]',),
+        "Find what notebooks remember, by meaning and by words, as a DataFrame.",
+        (
+            Option(("-k",), "how many messages", "COUNT", _count),
+            Option(("--mode",), "by meaning, by words, or both", "MODE", choices=SEARCH_MODES),
+            Option(("--folder",), "in this folder and those below it", "FOLDER", _filled, source="folders"),
+            Option(("--exclude",), "never in this one", "FOLDER", _filled, source="folders", repeat=True),
+            Option(("--label",), "with this label", "LABEL", _filled),
+        ),
+    ),
+    "memory": Table(
+        ("%sekha memory [stats]",),
+        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
+        words=("stats",),
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }

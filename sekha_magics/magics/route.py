@@ -36,5 +36,7 @@ def route(shell: InteractiveShell, line: str, names: Mapping[str, Any], defaults
         return why(shell, arguments)
     if "times" in arguments.values:
         raise UsageError("--times goes with --why: a decision that is only tried takes no time")
+    if "now" in arguments.values:
+        raise UsageError("--now belongs to --why: %sekha_route --why --now")
     written = arguments.rest if arguments.rest.strip() else _ANY_QUESTION
     return decide(shell, read_question(arguments, written, shell, names, defaults), arguments)

@@ -38,6 +38,10 @@ def why(shell: InteractiveShell, arguments: Arguments) -> Decision:
     outcome = _outcome(logged, times="times" in arguments.values)
     data["text/plain"] += f"\n\n{outcome.to_plain()}"
     data["text/html"] += outcome.to_html()
+    if arguments.values.get("now"):
+        then_and_now = _today(in_use, decision)
+        data["text/plain"] += f"\n\n{then_and_now.to_plain()}"
+        data["text/html"] += then_and_now.to_html()
     if not arguments.values.get("quiet"):
         publish_to_cell(data, metadata, display_id=None, update=False)
     hand_over(shell, decision, arguments.values.get("out"))
@@ -188,3 +192,16 @@ def _durations(calls: list[dict[Any, Any]]) -> list[tuple[str | None, str | None
         replayed = call["status"] == "replayed"
         durations.append((None, None) if replayed else (None if pause is None else f"{pause:.1f} s", f"{took:.1f} s"))
     return durations
+
+
+def _today(in_use: Registry, decision: Decision) -> Table:
+    """What would be chosen now, and which inputs made the difference."""
+    from ..display.tables import Table
+
+    now = in_use.retake(decision.decision_id)
+    chosen = "nobody" if now.refused else f"{now.decision.provider_id}/{now.decision.model_id}"
+    if now.same:
+        caption = f"today: {chosen} again ({now.decision.reason})"
+        return Table(("changed since",), [], caption=caption, empty="nothing that matters here has changed")
+    caption = f"today: {chosen} ({now.decision.reason})"
+    return Table(("changed since",), [(line,) for line in now.changed], caption=caption)
