@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from IPython.core.completer import IPCompleter
+from IPython.core.completer import IPCompleter, provisionalcompleter
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -115,7 +115,8 @@ def test_help_and_tab_know_it(shell: InteractiveShell, run: Run, stage: Registry
 
     def offered(line: str) -> list[str]:
         completer: IPCompleter = shell.Completer
-        return [c.text for c in completer.completions(line, len(line))]
+        with provisionalcompleter():
+            return [c.text for c in completer.completions(line, len(line))]
 
     assert offered("%sekha simu") == ["simulate"]
     assert offered("%sekha simulate --provider ") == ["first", "second"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from sekha_magics import Registry
+from sekha_magics.core.provider_types import ProviderType
+from sekha_magics.core.wire import ChatCall, Finish, Probe
 from sekha_magics.errors import (
     AllProvidersFailed,
     ConnectionFailed,
@@ -20,6 +23,7 @@ from sekha_magics.errors import (
     ServerFailed,
     StreamInterrupted,
 )
+from sekha_magics.providers.base import Provider
 from tests.upstream.answers import Answer
 from tests.upstream.server import Upstream
 
@@ -43,6 +47,40 @@ def wired(upstream: Upstream) -> Iterator[Registry]:
     one = {"id": "one", "type": "openai", "base_url": upstream.url("openai"), "api_key": "sk-loopback-0123456789"}
     with Registry.from_dict({"llm_providers": [{**one, "models": [model]}], "routing": {"max_retries": 0}}) as reg:
         yield reg
+
+
+class Signal(Provider):
+    """Echoes, and says when an attempt begins."""
+
+    traits = ProviderType("signal", local=True)
+    asked = threading.Event()
+
+    async def get_ready(self) -> None:
+        self.asked.set()
+
+    async def chat(self, call: ChatCall) -> AsyncIterator[str | Finish]:
+        yield call.messages[-1].text
+        yield Finish("stop")
+
+    async def probe(self) -> Probe:
+        return Probe(True)
+
+
+@pytest.fixture
+def signal() -> Iterator[Callable[..., Registry]]:
+    """A registry with that one provider, `s`; the argument is about its model."""
+    made: list[Registry] = []
+
+    def make(model: dict[str, Any]) -> Registry:
+        Signal.asked.clear()
+        made.append(Registry.from_dict({"llm_providers": []}))
+        one = {"id": "s", "type": "signal", "models": [{"model_id": "m", "task": "chat_small", **model}]}
+        made[-1].register_provider(one, Signal)
+        return made[-1]
+
+    yield make
+    for reg in made:
+        reg.close()
 
 
 def states(reg: Registry) -> dict[str, str]:
@@ -219,12 +257,13 @@ def test_a_budget_counts_what_was_really_asked(tmp_path: Path) -> None:
         assert status["spent"] == reply.cost.usd and status["reserved"] == 0
 
 
-def test_cancelling_during_the_latency_costs_nothing(two: Registry) -> None:
-    two.simulate("a", latency=600)
+def test_cancelling_during_the_latency_costs_nothing(signal: Callable[..., Registry]) -> None:
+    two = signal(PRICE)
+    two.simulate("s", latency=600)
 
     async def cancelled() -> None:
         task = asyncio.ensure_future(two.achat("cancelled"))
-        await asyncio.sleep(0.2)
+        await asyncio.to_thread(Signal.asked.wait)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -263,16 +302,19 @@ def test_a_breaker_that_was_open_in_earnest_is_open_again() -> None:
         assert states(reg)["a"] == "open"
 
 
-def test_what_is_under_way_when_it_ends_says_nothing_of_the_provider(two: Registry) -> None:
+def test_what_is_under_way_when_it_ends_says_nothing_of_the_provider(signal: Callable[..., Registry]) -> None:
+    reg = signal({})
+
     async def overtaken() -> None:
-        two.simulate("a", latency=0.3, status=401)
-        task = asyncio.ensure_future(two.achat("hi"))
-        await asyncio.sleep(0.1)
-        two.end_simulation("a")
-        assert (await task).provider_id == "b"
+        reg.simulate("s", latency=1, status=401, probability=1 - 1e-12)
+        task = asyncio.ensure_future(reg.achat("hi"))
+        await asyncio.to_thread(Signal.asked.wait)
+        reg.end_simulation("s")
+        with pytest.raises(AllProvidersFailed):
+            await task
 
     asyncio.run(overtaken())
-    row = two.health().set_index("provider_id").loc["a"]
+    row = reg.health().set_index("provider_id").loc["s"]
     assert (row["state"], row["calls"]) == ("closed", 0)
 
 
