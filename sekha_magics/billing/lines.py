@@ -126,8 +126,6 @@ def _line(notebook: Notebook, cell: Cell, facts: Mapping[str, Any]) -> Line:
 
 def _money(read: _Reader) -> tuple[Decimal, int]:
     """What is known of the cost in USD, and how many calls have no price."""
-    if read.facts.get("simulated") is True:
-        return Decimal(0), 0
     usd = read.get("cost_usd", _usd)
     if "priced_usd" not in read.facts:
         return (Decimal(0), 1) if usd is None else (usd, 0)

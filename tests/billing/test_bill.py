@@ -76,9 +76,10 @@ def test_an_unpriced_answer_that_is_replayed_is_no_unpriced_call(folder: Path, c
     assert cost("n.ipynb").out.startswith("$0 in n.ipynb")
 
 
-def test_a_simulated_answer_costs_nothing(folder: Path, cost: Cost) -> None:
-    write(folder / "n.ipynb", cell("a", facts(simulated=True, priced_usd="0", unpriced_calls=0)))
-    assert cost("n.ipynb").out.startswith("$0 in n.ipynb: 1 call,")
+def test_an_answer_in_a_rehearsal_costs_what_was_really_asked(folder: Path, cost: Cost) -> None:
+    late = facts("d1", simulated=True, cost_usd="0.25", priced_usd="0.25", unpriced_calls=0)
+    write(folder / "n.ipynb", cell("a", late))
+    assert cost("n.ipynb").out.startswith("$0.25 in n.ipynb: 1 call,")
 
 
 def test_an_answer_that_is_there_twice_is_counted_once_and_said(folder: Path, cost: Cost) -> None:
