@@ -18,6 +18,7 @@ from sekha_magics.core.families import FAMILIES, family_of
 from sekha_magics.core.tokens import estimate_messages, estimate_text
 from sekha_magics.counting import count_messages, count_texts
 from sekha_magics.counting.encodings import count
+from sekha_magics.providers.litellm import setup as wire
 
 # Tokens as tiktoken's own `encode_ordinary` gives them.
 GOLDEN = [
@@ -44,7 +45,7 @@ any_text = st.text(st.characters(), max_size=400) | st.text(st.characters(catego
 @pytest.fixture(scope="module")
 def tables() -> dict[str, tiktoken.Encoding]:
     # Importing it makes tiktoken read the tables in its package.
-    import litellm.litellm_core_utils.default_encoding  # noqa: F401
+    wire.load()
 
     return {name: tiktoken.get_encoding(name) for name in ("o200k_base", "cl100k_base")}
 
