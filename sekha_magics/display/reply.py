@@ -157,7 +157,6 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "conversation": None if reply.conversation is None else one_line(reply.conversation),
         "replayed": reply.replayed,
         "simulated": any(call.simulated for call in reply.calls),
-        "simulated": bool(reply.calls) and all(call.simulated for call in reply.calls),
         "ts": last.ts if last else None,
     }
 
