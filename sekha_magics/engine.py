@@ -90,11 +90,10 @@ class Engine:
                     raise
             await asyncio.sleep(left)
             waited += left
-        expected = ask.request.input_tokens.expected
         write = partial(self._write, ask, chosen.decision)
         answers = 1 if isinstance(ask, EmbedAsk) else _answers_wanted(ask.wishes.params)
         spending = self.purse.spending(ask.origin, chosen.decision, answers)
-        return Pursuit(self.state, chosen, expected, spending, self.patience, self.redact, write, waited)
+        return Pursuit(self.state, chosen, spending, self.patience, self.redact, write, waited)
 
     async def _asked(
         self, ask: Asked, rendered: Rendered | None, send: Callable[[Decision], Send]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from .attempt import Attempt
 from .core.breaker import Permit
+from .core.catalogue import Entry
 from .core.failure import LONGEST_WAIT, after, in_short, is_users, passes
 from .core.types import Call, Candidate
-from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, SekhaError, StreamInterrupted
+from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, ProviderTimeout, SekhaError, StreamInterrupted
 from .providers.simulated import Simulated
 from .purse import NoRoom, Spending
 from .state import Chosen, State
@@ -58,7 +59,6 @@ class Pursuit:
 
     state: State
     chosen: Chosen
-    expected_input: int
     spending: Spending
     patience: Patience
     redact: Callable[[str], str]
@@ -69,6 +69,7 @@ class Pursuit:
     _passed_over: list[Candidate] = field(default_factory=list)
     _heard_of: set[str] = field(default_factory=set)
     _simulated: dict[str, str] = field(default_factory=dict)
+    _others: bool = False
     _ended: bool = False
 
     async def answer(self, send: Send) -> Answered:
@@ -107,6 +108,7 @@ class Pursuit:
         permit: Permit | None = self.chosen.permit
         while candidates:
             candidate = candidates.pop(0)
+            self._others = bool(candidates)
             permit = permit or self.state.admit(candidate.provider_id)
             if permit is None:
                 self._passed_over.append(candidate)
@@ -219,7 +221,9 @@ class Pursuit:
     def _is_worth_another(self, error: BaseException, attempts: list[Attempt]) -> bool:
         if not isinstance(error, ProviderError) or not passes(error) or attempts[-1].began:
             return False
-        # One limit for all attempts: a provider that is silent costs its timeout once.
+        # Silence costs its limit once where there is another to ask, and one limit in all is for all attempts.
+        if isinstance(error, ProviderTimeout) and self._others:
+            return False
         spent = sum(attempt.latency_ms for attempt in attempts) / 1000
         if spent >= attempts[-1].provider.endpoint.timeout:
             return False
@@ -231,7 +235,7 @@ class Pursuit:
             entry=self.state.entry(candidate.provider_id, candidate.model_id),
             decision_id=self.chosen.decision.decision_id,
             number=len(self.calls) + 1,
-            expected_input=self.expected_input,
+            expected_input=candidate.input_tokens.expected,
         )
 
     # --- what is recorded ---
@@ -258,9 +262,19 @@ class Pursuit:
             self.write(None, (self.calls[-1],), attempt.text)
             raise
         else:
-            attempt.price_of_served = self.state.price_of_served(entry, attempt.finish.served_model)
+            attempt.served = self.state.price_of_served(entry, attempt.finish.served_model)
             self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms, part)
-            self._end("ok", attempt.call("ok"), attempt.text)
+            call = attempt.call("ok")
+            self._learn(entry, call)
+            self._end("ok", call, attempt.text)
+
+    def _learn(self, entry: Entry, call: Call) -> None:
+        if call.usage is None or call.simulated:
+            return
+        decision, usage = self.chosen.decision, call.usage
+        # Of several answers to one prompt nobody says how long each was.
+        output = usage.output_tokens if self.spending.answers == 1 else None
+        self.state.learned(self.state.observed(entry, decision.request, decision.task, usage.input_tokens, output))
 
     def _end(self, outcome: str, call: Call | None = None, text: str = "") -> None:
         """The end of the request, which is told once."""

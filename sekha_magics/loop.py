@@ -46,7 +46,12 @@ class _Running(Generic[T]):
             self.settled.set()
 
     def cancel(self) -> None:
-        self.future.cancel()
+        """Cancel and wait until it has settled. Of two quick Ctrl-C the second may come before this has begun, so a
+        caller in the main thread calls it once more in a `finally`; when it has settled that does nothing."""
+        if self.settled.is_set():
+            return
+        # In a thread of its own: Ctrl-C reaches the main thread alone, and a second one must not stop this halfway.
+        threading.Thread(target=self.future.cancel, name="sekha-cancel", daemon=True).start()
         self.settled.wait(_SETTLE_SECONDS)
 
 
@@ -73,7 +78,10 @@ class BackgroundLoop:
                 if on_token is not None:
                     on_token(piece)
         except BaseException:
-            running.cancel()
+            try:
+                running.cancel()
+            finally:
+                running.cancel()
             raise
         return running.future.result()
 

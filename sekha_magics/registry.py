@@ -29,7 +29,9 @@ from .conversations import Conversations
 from .core.content import Message
 from .core.simulation import Simulation
 from .core.types import Decision, Embedding, Event, Origin, Reply
+from .counting import warm_families
 from .display import formatters
+from .earlier import learn_in_background
 from .engine import Engine
 from .errors import InvalidInput
 from .experiments import looking_back
@@ -88,6 +90,9 @@ class Registry:
         self._readying = threading.Lock()
         self._undiscovered = dict.fromkeys(loaded.discover, -math.inf)
         self._latencies_seeded = False
+        # The state that was told what earlier sessions teach, and the thread that tells it.
+        self._taught: State | None = None
+        self._learning: threading.Thread | None = None
         replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
         self._patience = patience or Patience()
         self.state = State(loaded, catalogue=replayed, clock=clock)
@@ -100,6 +105,7 @@ class Registry:
                 p for p in loaded.config.llm_providers if p.enabled and p.models and p.id not in loaded.missing_keys
             ]
             warm(p.type for p in ready)
+            warm_families(self.state.catalogue.families)
         atexit.register(self.close)
 
     # --- making one ---
@@ -155,7 +161,8 @@ class Registry:
         self._get_ready(checked)
         origin = self._origin(source, conversation)
         before = self._conversations.of(conversation)
-        ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log)
+        ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log,
+                           families=self.state.catalogue.families)  # fmt: skip
         return self._engine().decide(ask, dry_run=True)
 
     def chat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None, new: bool = False,
@@ -200,8 +207,8 @@ class Registry:
         Further arguments: `task`, `preferred_model`, `policy`, `max_cost`, `local_only`. Raises as `chat` does.
         """
         checked = self._wishes({"model": model, **wishes})
-        ask = prepare_embedding(texts, checked, self._origin("embed", None))
         self._get_ready(checked)
+        ask = prepare_embedding(texts, checked, self._origin("embed", None), self.state.catalogue.families)
         engine = self._engine()
         return run_blocking(lambda emit: engine.embed(ask, emit))
 
@@ -224,7 +231,8 @@ class Registry:
         checked = self._wishes({**wishes, "max_cost": max_cost})
         rows = read_rows(prompts, template)
         self._get_ready(checked)
-        base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log)
+        base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log,
+                            families=self.state.catalogue.families)  # fmt: skip
         keep = resume and log and self._cassette is None and self.state.loaded.config.ledger.content == "full"
         return prepare_map(
             self._engine(),
@@ -264,6 +272,7 @@ class Registry:
             before=self._conversations.of(conversation),
             stream=stream,
             log=log,
+            families=self.state.catalogue.families,
         )
 
     def _wishes(self, given: Mapping[str, Any]) -> Wishes:
@@ -505,6 +514,9 @@ class Registry:
                 for provider_id, model_id, milliseconds in self.ledger.latencies():
                     self.state.seen_latencies(provider_id, model_id, milliseconds)
                 self._latencies_seeded = True
+            if wishes is not None and self._taught is not self.state:
+                self._taught = self.state
+                self._learning = learn_in_background(self.ledger, self.state, self.session_id)
 
     def _discover_models(self, provider_id: str) -> None:
         async def ask(_emit: Emit) -> Any:
@@ -535,6 +547,8 @@ class Registry:
                 await asyncio.gather(*(provider.aclose() for provider in providers))
 
             run_blocking(close_all)
+        if self._learning is not None:
+            self._learning.join()
         with self._lock:
             ledger, self._ledger = self._ledger, None
         self._purse.close()

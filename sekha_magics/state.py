@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .core.breaker import Permit
 from .core.budget import Budget
-from .core.catalogue import Catalogue, Entry, Latency, Price, Snapshot
+from .core.catalogue import Catalogue, Entry, Latency, Snapshot
 from .core.decide import decide
 from .core.policies import BUILT_IN, Policy
 from .core.simulation import Simulation
 from .core.types import Decision, Request
 from .core.wire import Endpoint
 from .errors import ConfigError, InvalidInput, ProviderError
+from .habits import Habits, Observed
 from .offers import build_catalogue
-from .prices import table_price
+from .prices import Served, table_price
 from .providers import create, provider_types
 from .providers.simulated import Part, Simulated
 from .rehearsals import Rehearsals
@@ -63,6 +64,7 @@ class State:
         self.clock = clock
         self.vitals = Vitals()
         self._rehearsals = Rehearsals()
+        self.habits = Habits()
         self._changes_at = 0.0
         self._latencies: dict[tuple[str, str], deque[float]] = {}
         self._snapshot: Snapshot | None = None
@@ -96,11 +98,22 @@ class State:
     def policy(self, name: str) -> Policy:
         return self.policies[name]
 
-    def price_of_served(self, entry: Entry, served_model: str | None) -> Price | None:
-        """The table's price of the model that answered, where it is another than the one asked for."""
-        if served_model in (None, entry.model_id) or entry.price is None or entry.price.source != "table":
-            return None
-        return table_price(entry.provider_type, str(served_model), datetime.now(UTC))
+    def price_of_served(self, entry: Entry, served_model: str | None) -> Served:
+        """The price by which a call is charged when `served_model` is what answered.
+
+        That of the table, where it is another model than the one asked for; a model the table does not know is
+        charged like the one asked for, and `known` is False.
+        """
+        if served_model is None or entry.price is None or entry.price.source != "table":
+            return Served(entry.price, True)
+        maker, slash, asked = entry.model_id.rpartition("/")
+        if served_model in (entry.model_id, asked):
+            return Served(entry.price, True)
+        names = [served_model] if "/" in served_model or not slash else [f"{maker}/{served_model}", served_model]
+        now = datetime.now(UTC)
+        found = (table_price(entry.provider_type, name, now) for name in names)
+        price = next((price for price in found if price is not None), None)
+        return Served(entry.price, False) if price is None else Served(price, True)
 
     # --- who is spoken to ---
 
@@ -164,7 +177,13 @@ class State:
             catalogue, now = self.catalogue, self.clock()
             if self._snapshot is None or now >= self._changes_at:
                 rules = catalogue.rules.breaker
-                self._snapshot = Snapshot(catalogue, self.vitals.states(now, rules), self._medians())
+                self._snapshot = Snapshot(
+                    catalogue,
+                    self.vitals.states(now, rules),
+                    self._medians(),
+                    corrections=self.habits.corrections,
+                    lengths=self.habits.lengths,
+                )
                 self._changes_at = self.vitals.next_change(now, rules)
             return self._snapshot
 
@@ -256,6 +275,28 @@ class State:
                 self.vitals.failed(provider_id, error, now, counts=False)
             if permit is not None:
                 self.vitals.settle(provider_id, permit, None if answered or not errors else errors[-1], now, rules)
+            self._snapshot = None
+
+    def observed(
+        self, entry: Entry, request: Request, task: str, input_tokens: int, output_tokens: int | None
+    ) -> Observed:
+        """What a call teaches. How images and sound are counted says nothing of text."""
+        plain = not (request.images or request.needs_audio)
+        estimated = request.tokens(entry.family).expected if plain else None
+        answered = output_tokens if request.operation == "chat" else None
+        return Observed(entry.provider_id, entry.model_id, task, estimated, input_tokens, answered)
+
+    def learned(self, observed: Observed) -> None:
+        """A call of this kernel."""
+        with self._lock:
+            self.habits.seen(observed)
+            self._snapshot = None
+
+    def learned_earlier(self, observed: Iterable[Observed]) -> None:
+        """Calls of earlier sessions, oldest first."""
+        rows = list(observed)
+        with self._lock:
+            self.habits.seen_before(rows)
             self._snapshot = None
 
     def seen_latencies(self, provider_id: str, model_id: str, milliseconds: list[float]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.pricing import EXACT
+from ..core.exact import EXACT
 from ..display.money import format_sum
 from .lines import Line, answers_without_metadata, lines_of
 from .reading import Notebook

@@ -164,12 +164,13 @@ def _why_nobody(refused: NoEligibleModel, changes: Mapping[str, Any]) -> str:
 
 def _cost(past: Past, decision: Decision, lengths: Lengths) -> Range:
     """What the answer would have cost at the candidate chosen now."""
-    chosen = next(c for c in decision.candidates if (c.provider_id, c.model_id) == _of(decision))
+    candidates = {(c.provider_id, c.model_id): c for c in decision.candidates}
+    chosen, then = candidates[_of(decision)], candidates.get((past.answered_provider or "", past.answered_model or ""))
     entry = _entry(decision)
     if entry.price is None:
         return Range.exactly(None)
     answered = past.output_tokens is not None and past.input_tokens is not None
-    low, expected, high = _usages(past, entry, chosen, lengths) if answered else _unanswered(past, chosen)
+    low, expected, high = _usages(past, entry, chosen, then, lengths) if answered else _unanswered(chosen)
     return Range(*(settle(cost_of(entry.price, usage)) for usage in (low, expected, high)))
 
 
@@ -182,10 +183,12 @@ def _entry(decision: Decision) -> Entry:
     return next(e for e in entries if (e.provider_id, e.model_id) == _of(decision))
 
 
-def _usages(past: Past, entry: Entry, chosen: Candidate, lengths: Lengths) -> tuple[Usage, Usage, Usage]:
+def _usages(
+    past: Past, entry: Entry, chosen: Candidate, then: Candidate | None, lengths: Lengths
+) -> tuple[Usage, Usage, Usage]:
     billed, written = past.input_tokens or 0, past.output_tokens or 0
-    estimated = past.request.input_tokens
-    size = _scaled(estimated, billed)
+    estimated_then = past.request.input_tokens if then is None else then.input_tokens
+    size = _scaled(chosen.input_tokens, estimated_then, billed)
     cached = past.cached_input_tokens
     longest = chosen.planned_output_tokens if past.request.max_tokens else None
     low, expected, high = (_bounded(written * factor, longest) for factor in _factors(past, entry, lengths))
@@ -196,17 +199,18 @@ def _usages(past: Past, entry: Entry, chosen: Candidate, lengths: Lengths) -> tu
     )
 
 
-def _unanswered(past: Past, chosen: Candidate) -> tuple[Usage, Usage, Usage]:
-    """A request that nobody answered: as it was estimated, from no answer to the longest that was planned for."""
-    size, planned = past.request.input_tokens, chosen.planned_output_tokens
-    return Usage(size.low), Usage(size.expected, planned), Usage(size.high, planned)
+def _unanswered(chosen: Candidate) -> tuple[Usage, Usage, Usage]:
+    """A request that nobody answered: as it is estimated, from no answer to the longest that was planned for."""
+    size, planned = chosen.input_tokens, chosen.planned_output_tokens
+    return Usage(size.low), Usage(size.expected, min(chosen.expected_output_tokens, planned)), Usage(size.high, planned)
 
 
-def _scaled(estimated: TokenEstimate, billed: int) -> TokenEstimate:
-    if not estimated.expected:
-        return TokenEstimate(billed, billed, billed)
-    ratio = billed / estimated.expected
-    return TokenEstimate(round(estimated.low * ratio), billed, round(estimated.high * ratio))
+def _scaled(estimated: TokenEstimate, then: TokenEstimate, billed: int) -> TokenEstimate:
+    """The estimate for the new model, as far off as that for the old one was."""
+    if not then.expected:
+        return estimated
+    ratio = billed / then.expected
+    return TokenEstimate(*(round(tokens * ratio) for tokens in estimated))
 
 
 def _bounded(tokens: float, longest: int | None) -> int:

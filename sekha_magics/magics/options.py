@@ -157,8 +157,8 @@ ROUTE = Table(
     "Show which model would answer, and every candidate with its reasons; nothing is sent. The value is the decision.",
     (
         Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True),
-        Option(("--times",), "with --why: how long each attempt took, and the pause before it"),
         Option(("--now",), "with --why: say also what would be chosen today, and what made the difference"),
+        Option(("--times",), "with --why: how long each attempt took, and the pause before it"),
         *CHAT.options,
     ),
     "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
@@ -215,6 +215,28 @@ SUBCOMMANDS = {
         (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
         words=("tail", "path"),
     ),
+    "whatif": Table(
+        ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),
+        "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
+        "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
+        (*_WHO, *_LIMITS, *_SPAN),
+    ),
+    "search": Table(
+        ('%sekha search "what was said" [options]',),
+        "Find what notebooks remember, by meaning and by words, as a DataFrame.",
+        (
+            Option(("-k",), "how many messages", "COUNT", _count),
+            Option(("--mode",), "by meaning, by words, or both", "MODE", choices=SEARCH_MODES),
+            Option(("--folder",), "in this folder and those below it", "FOLDER", _filled, source="folders"),
+            Option(("--exclude",), "never in this one", "FOLDER", _filled, source="folders", repeat=True),
+            Option(("--label",), "with this label", "LABEL", _filled),
+        ),
+    ),
+    "memory": Table(
+        ("%sekha memory [stats]",),
+        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
+        words=("stats",),
+    ),
     "simulate": Table(
         (
             "%sekha simulate --provider PROVIDER [--down] [--latency 8s] [--status 429:0.3] [--cut 20]",
@@ -242,28 +264,6 @@ SUBCOMMANDS = {
         "Options combine, except that a provider which is down does nothing else. A new line takes the place of what "
         "was simulated for that provider. When it ends, what it did to the provider's state is undone. An answer that "
         "is cut was asked for, and costs what it costs.",
-    ),
-    "whatif": Table(
-        ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),
-        "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
-        "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
-        (*_WHO, *_LIMITS, *_SPAN),
-    ),
-    "search": Table(
-        ('%sekha search "what was said" [options]',),
-        "Find what notebooks remember, by meaning and by words, as a DataFrame.",
-        (
-            Option(("-k",), "how many messages", "COUNT", _count),
-            Option(("--mode",), "by meaning, by words, or both", "MODE", choices=SEARCH_MODES),
-            Option(("--folder",), "in this folder and those below it", "FOLDER", _filled, source="folders"),
-            Option(("--exclude",), "never in this one", "FOLDER", _filled, source="folders", repeat=True),
-            Option(("--label",), "with this label", "LABEL", _filled),
-        ),
-    ),
-    "memory": Table(
-        ("%sekha memory [stats]",),
-        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
-        words=("stats",),
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }

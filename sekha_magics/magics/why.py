@@ -135,6 +135,19 @@ def _outcome(logged: Logged, *, times: bool) -> Table:
     )
 
 
+def _today(in_use: Registry, decision: Decision) -> Table:
+    """What would be chosen now, and which inputs made the difference."""
+    from ..display.tables import Table
+
+    now = in_use.retake(decision.decision_id)
+    chosen = "nobody" if now.refused else f"{now.decision.provider_id}/{now.decision.model_id}"
+    if now.same:
+        caption = f"today: {chosen} again ({now.decision.reason})"
+        return Table(("changed since",), [], caption=caption, empty="nothing that matters here has changed")
+    caption = f"today: {chosen} ({now.decision.reason})"
+    return Table(("changed since",), [(line,) for line in now.changed], caption=caption)
+
+
 def _in_all(calls: list[dict[Any, Any]]) -> str:
     from ..core.pricing import total
     from ..display.money import format_sum
@@ -194,16 +207,3 @@ def _durations(calls: list[dict[Any, Any]]) -> list[tuple[str | None, str | None
         replayed = call["status"] == "replayed"
         durations.append((None, None) if replayed else (None if pause is None else f"{pause:.1f} s", f"{took:.1f} s"))
     return durations
-
-
-def _today(in_use: Registry, decision: Decision) -> Table:
-    """What would be chosen now, and which inputs made the difference."""
-    from ..display.tables import Table
-
-    now = in_use.retake(decision.decision_id)
-    chosen = "nobody" if now.refused else f"{now.decision.provider_id}/{now.decision.model_id}"
-    if now.same:
-        caption = f"today: {chosen} again ({now.decision.reason})"
-        return Table(("changed since",), [], caption=caption, empty="nothing that matters here has changed")
-    caption = f"today: {chosen} ({now.decision.reason})"
-    return Table(("changed since",), [(line,) for line in now.changed], caption=caption)

@@ -67,7 +67,7 @@ class ProviderConformance:
     @pytest.mark.parametrize("stream", [True, False])
     @pytest.mark.parametrize("prompt", PROMPTS, ids=["plain", "braces", "unicode", "long"])
     def test_an_answer_is_pieces_of_text_and_then_one_end(self, stage: Stage, stream: bool, prompt: str) -> None:
-        items = _run(stage.build(), lambda p: _items(p, _call(stage, prompt, stream=stream)))
+        items = run(stage.build(), lambda p: items_of(p, _call(stage, prompt, stream=stream)))
         *pieces, finish = items
         assert isinstance(finish, Finish)
         assert all(isinstance(piece, str) and piece for piece in pieces)
@@ -80,7 +80,7 @@ class ProviderConformance:
 
     def test_every_parameter_is_obeyed_or_named_as_left_out(self, stage: Stage) -> None:
         call = _call(stage, "hello", temperature=0.5, seed=3, max_tokens=20, params={"top_p": 0.9})
-        finish = _run(stage.build(), lambda p: _items(p, call))[-1]
+        finish = run(stage.build(), lambda p: items_of(p, call))[-1]
         assert isinstance(finish, Finish)
         assert set(finish.left_out) <= {"temperature", "seed", "max_tokens", "top_p"}
 
@@ -92,49 +92,49 @@ class ProviderConformance:
             Message("user", (Text("three"), Text(" four"))),
         )
         call = ChatCall(stage.model, turns)
-        assert isinstance(_run(stage.build(), lambda p: _items(p, call))[-1], Finish)
+        assert isinstance(run(stage.build(), lambda p: items_of(p, call))[-1], Finish)
 
     def test_it_can_be_asked_again_and_at_the_same_time(self, stage: Stage) -> None:
         async def ask(provider: Provider) -> list[list[str | Finish]]:
-            first = await _items(provider, _call(stage, "first"))
-            more = await asyncio.gather(*(_items(provider, _call(stage, f"number {i}")) for i in range(3)))
+            first = await items_of(provider, _call(stage, "first"))
+            more = await asyncio.gather(*(items_of(provider, _call(stage, f"number {i}")) for i in range(3)))
             return [first, *more]
 
-        for items in _run(stage.build(), ask):
+        for items in run(stage.build(), ask):
             assert isinstance(items[-1], Finish)
 
     def test_it_outlives_its_loop(self, stage: Stage) -> None:
         provider = stage.build()
         for _ in range(2):
-            assert isinstance(asyncio.run(_items(provider, _call(stage, "hello")))[-1], Finish)
+            assert isinstance(asyncio.run(items_of(provider, _call(stage, "hello")))[-1], Finish)
 
     def test_an_answer_may_be_left_in_the_middle(self, stage: Stage) -> None:
         async def leave(provider: Provider) -> list[str | Finish]:
             answer: AsyncIterator[str | Finish] = provider.chat(_call(stage, "one\ntwo\nthree\n" * 20))
             await anext(answer)
             await answer.aclose()  # type: ignore[attr-defined]
-            return await _items(provider, _call(stage, "hello"))
+            return await items_of(provider, _call(stage, "hello"))
 
-        assert isinstance(_run(stage.build(), leave)[-1], Finish)
+        assert isinstance(run(stage.build(), leave)[-1], Finish)
 
     @pytest.mark.parametrize("steps", [0, 1, 3, 30])
     def test_a_cancelled_answer_ends_so_or_was_whole_and_the_next_one_is(self, stage: Stage, steps: int) -> None:
         async def cancel(provider: Provider) -> list[str | Finish]:
-            task = asyncio.create_task(_items(provider, _call(stage, "one\ntwo\nthree\n" * 20)))
+            task = asyncio.create_task(items_of(provider, _call(stage, "one\ntwo\nthree\n" * 20)))
             for _ in range(steps):
                 await asyncio.sleep(0.001)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 assert isinstance((await task)[-1], Finish)
-            return await _items(provider, _call(stage, "hello"))
+            return await items_of(provider, _call(stage, "hello"))
 
-        assert isinstance(_run(stage.build(), cancel)[-1], Finish)
+        assert isinstance(run(stage.build(), cancel)[-1], Finish)
 
     def test_it_fails_with_a_provider_error_that_shows_no_key(self, stage: Stage) -> None:
         if stage.refusing is None:
             pytest.skip("this provider cannot be made to fail")
         with pytest.raises(ProviderError) as caught:
-            _run(stage.refusing(), lambda p: _items(p, _call(stage, "hello")))
+            run(stage.refusing(), lambda p: items_of(p, _call(stage, "hello")))
         assert caught.value.message
         if stage.key is not None:
             assert stage.key not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
@@ -143,41 +143,43 @@ class ProviderConformance:
         model = stage.embedding_model
         if model is None:
             with pytest.raises(ProviderError):
-                _run(stage.build(), lambda p: p.embed(EmbedCall(stage.model, ("a",))))
+                run(stage.build(), lambda p: p.embed(EmbedCall(stage.model, ("a",))))
             return
         texts = ("one", "two!", "{x} 🦜")
-        done = _run(stage.build(), lambda p: p.embed(EmbedCall(model, texts)))
+        done = run(stage.build(), lambda p: p.embed(EmbedCall(model, texts)))
         assert (done.vectors.dtype, done.vectors.ndim, len(done.vectors)) == (np.float32, 2, 3)
         assert np.isfinite(done.vectors).all()
-        alone = _run(stage.build(), lambda p: p.embed(EmbedCall(model, ("two!",))))
+        alone = run(stage.build(), lambda p: p.embed(EmbedCall(model, ("two!",))))
         assert np.allclose(alone.vectors[0], done.vectors[1], atol=1e-3)
 
     def test_a_probe_answers_and_never_raises(self, stage: Stage) -> None:
         for build in (stage.build, stage.refusing):
             if build is not None:
-                probe = _run(build(), lambda p: p.probe())
+                probe = run(build(), lambda p: p.probe())
                 assert isinstance(probe, Probe)
                 assert probe.models is None or all(isinstance(model, str) for model in probe.models)
                 assert stage.key is None or stage.key not in probe.detail
 
     def test_it_may_be_closed_twice(self, stage: Stage) -> None:
         async def close(provider: Provider) -> None:
-            await _items(provider, _call(stage, "hello"))
+            await items_of(provider, _call(stage, "hello"))
             await provider.aclose()
             await provider.aclose()
 
-        _run(stage.build(), close)
+        run(stage.build(), close)
 
 
 def _call(stage: Stage, text: str, **more: Any) -> ChatCall:
     return ChatCall(stage.model, (Message("user", (Text(text),)),), **{"max_tokens": stage.max_tokens, **more})
 
 
-async def _items(provider: Provider, call: ChatCall) -> list[str | Finish]:
+async def items_of(provider: Provider, call: ChatCall) -> list[str | Finish]:
     return [item async for item in provider.chat(call)]
 
 
-def _run(provider: Provider, ask: Callable[[Provider], Coroutine[Any, Any, T]]) -> T:
+def run(provider: Provider, ask: Callable[[Provider], Coroutine[Any, Any, T]]) -> T:
+    """Run one coroutine in a loop of its own and close the provider."""
+
     async def whole() -> T:
         try:
             return await ask(provider)

@@ -14,10 +14,9 @@ from sekha_magics.errors import InvalidInput, NoEligibleModel
 from tests.upstream.answers import Answer
 from tests.upstream.server import Upstream
 
+from .faults import DOWN, WHOLE
 from .pools import Clock, Patience, at, nobody, pool
 
-DOWN = Answer(status=503, message="down")
-WHOLE = Answer(text="whole")
 BREAKER = {"failure_threshold": 3, "timeout_secs": 60, "success_threshold": 2}
 
 

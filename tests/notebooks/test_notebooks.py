@@ -75,14 +75,6 @@ def test_a_notebook_is_committed_as_it_came_out_of_one_run(notebook: Path) -> No
         assert failed == ("raises-exception" in cell["metadata"].get("tags", ())), source(cell)
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
-def test_nothing_of_the_machine_it_ran_on_is_in_it(notebook: Path) -> None:
-    for path in (notebook, notebook.parent / "cassettes" / f"{notebook.stem}.jsonl"):
-        text = path.read_text("utf-8")
-        for folder in (str(Path.home()), str(ROOT), "/tmp/", "/site-packages/"):
-            assert folder not in text, (path.name, folder)
-
-
 def test_a_bill_that_a_lesson_or_the_readme_shows_is_the_true_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,3 +96,11 @@ def prose(notebook: Path) -> str:
 def without_times(bill: str) -> str:
     """A bill but for when its answers were recorded."""
     return re.sub(r"\d{4}-\d\d-\d\d|\b\d\d:\d\d$", "", bill, flags=re.M).strip()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=IDS)
+def test_nothing_of_the_machine_it_ran_on_is_in_it(notebook: Path) -> None:
+    for path in (notebook, notebook.parent / "cassettes" / f"{notebook.stem}.jsonl"):
+        text = path.read_text("utf-8")
+        for folder in (str(Path.home()), str(ROOT), "/tmp/", "/site-packages/"):
+            assert folder not in text, (path.name, folder)

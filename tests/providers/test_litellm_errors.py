@@ -24,8 +24,9 @@ from sekha_magics.errors import (
     ServerFailed,
 )
 from sekha_magics.providers import create
+from tests.conformance.suite import run
 from tests.upstream.answers import Answer, Kind
-from tests.upstream.asking import ask, chat_call, embed, endpoint, run
+from tests.upstream.asking import ask, chat_call, embed, endpoint
 from tests.upstream.server import Upstream
 
 KINDS: tuple[Kind, ...] = ("openai", "openrouter", "anthropic", "ollama")

@@ -16,8 +16,9 @@ from sekha_magics.core.wire import EmbedCall, Endpoint, Secret
 from sekha_magics.errors import AuthenticationFailed, BadRequest, ConnectionFailed, ModelNotFound
 from sekha_magics.providers import create
 from sekha_magics.providers.litellm.setup import load
+from tests.conformance.suite import run
 from tests.upstream.answers import Kind
-from tests.upstream.asking import EMBEDDING_MODEL, MODEL, ask, chat_call, embed, endpoint, run
+from tests.upstream.asking import EMBEDDING_MODEL, MODEL, ask, chat_call, embed, endpoint
 from tests.upstream.server import Upstream
 
 KINDS: tuple[Kind, ...] = ("openai", "openrouter", "anthropic", "ollama")

@@ -12,8 +12,9 @@ import pytest
 
 from sekha_magics.core.wire import Endpoint, Secret
 from sekha_magics.providers import create
+from tests.conformance.suite import run
 from tests.upstream.answers import Answer, Kind
-from tests.upstream.asking import MODEL, ask, chat_call, endpoint, gather, run
+from tests.upstream.asking import MODEL, ask, chat_call, endpoint, gather
 from tests.upstream.server import Upstream
 
 KINDS: tuple[Kind, ...] = ("openai", "openrouter", "anthropic", "ollama")

@@ -23,7 +23,8 @@ from sekha_magics.errors import (
 )
 from sekha_magics.providers import create
 from sekha_magics.providers.base import Provider
-from tests.upstream.asking import Said, ask, gather, message, run
+from tests.conformance.suite import run
+from tests.upstream.asking import Said, ask, gather, message
 
 
 def scripted(**options: Any) -> Provider:

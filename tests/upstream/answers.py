@@ -32,8 +32,9 @@ class Answer:
 
     `text` None echoes. `piece` is the length of a streamed piece in characters. A `status` other than 200 sends an
     error in the provider's own form, from `code` and `message`; `body` replaces whatever would be sent. Delays are in
-    seconds: `delay` before the status line, `piece_delay` before every piece. With `hang` nothing is ever answered.
-    After `cut_after` pieces the connection breaks (`cut`: a plain close in mid-answer, or a reset), or, where
+    seconds: `delay` before the status line, `piece_delay` before every piece. With `hang` nothing is ever answered,
+    with `reset` the connection is reset in place of an answer, and after `stall_after` pieces nothing more comes. After
+    `cut_after` pieces the connection breaks (`cut`: a plain close in mid-answer, or a reset), or, where
     `stream_error` is given, the wire's own error event is sent there. `finish` None leaves the finish reason out,
     `usage` None the usage, `end` False what ends a stream. `frames` are bytes sent as they stand in place of the
     stream. `cost` is USD, which OpenRouter alone reports.
@@ -50,6 +51,8 @@ class Answer:
     delay: float = 0.0
     piece_delay: float = 0.0
     hang: bool = False
+    reset: bool = False
+    stall_after: int | None = None
     cut_after: int | None = None
     cut: Literal["close", "reset"] = "close"
     stream_error: str | None = None

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sekha_magics.core.content import Message, Part, Role, Text
 from sekha_magics.core.wire import ChatCall, EmbedCall, Embedded, Endpoint, Finish, Secret
 from sekha_magics.providers import create
 from sekha_magics.providers.base import Provider
+from tests.conformance.suite import items_of, run
 
 from .answers import Kind
 from .server import Upstream
-
-T = TypeVar("T")
 
 MODEL: dict[Kind, str] = {
     "openai": "gpt-4o-mini",
@@ -55,21 +52,8 @@ def chat_call(kind: Kind, text: str = "hello", **more: Any) -> ChatCall:
     return ChatCall(**{"model_id": MODEL[kind], "messages": (message(text),), **more})
 
 
-def run(provider: Provider, ask: Callable[[Provider], Coroutine[Any, Any, T]]) -> T:
-    """Run one coroutine in a loop of its own and close the provider."""
-
-    async def whole() -> T:
-        try:
-            return await ask(provider)
-        finally:
-            await provider.aclose()
-
-    return asyncio.run(whole())
-
-
 async def gather(provider: Provider, call: ChatCall) -> Said:
-    items = [item async for item in provider.chat(call)]
-    *pieces, finish = items
+    *pieces, finish = await items_of(provider, call)
     assert isinstance(finish, Finish)
     assert all(isinstance(piece, str) for piece in pieces)
     return Said(tuple(str(piece) for piece in pieces), finish)

@@ -132,6 +132,8 @@ class Upstream:
         if not await _pause(None if answer.hang else answer.delay, reader):
             seen.hung_up.set()
             return False
+        if answer.reset:
+            return _break(writer, reset=True)
         outcome = answer_to(seen, answer, self._keys)
         headers = {"content-type": outcome.content_type, "x-request-id": "req_0001", **answer.headers}
         head = [f"HTTP/1.1 {outcome.status} Whatever", *(f"{k}: {v}" for k, v in headers.items())]
@@ -142,7 +144,7 @@ class Upstream:
             _write_head(writer, [*head, f"content-length: {announced}"])
             writer.write(body)
             await writer.drain()
-            return _break(writer, answer) if answer.cut_after is not None else True
+            return _break(writer, reset=answer.cut == "reset") if answer.cut_after is not None else True
         _write_head(writer, [*head, "transfer-encoding: chunked"])
         return await self._stream(seen, answer, outcome, reader, writer)
 
@@ -155,17 +157,18 @@ class Upstream:
         for data, piece in frames:
             if piece and sent == answer.cut_after:
                 if answer.stream_error is None or seen.kind is None:
-                    return _break(writer, answer)
+                    return _break(writer, reset=answer.cut == "reset")
                 _write_chunk(writer, stream_error(seen.kind, answer.stream_error).data)
                 break
-            if not await _pause(answer.piece_delay if piece else 0.0, reader):
+            delay = None if piece and sent == answer.stall_after else answer.piece_delay if piece else 0.0
+            if not await _pause(delay, reader):
                 seen.hung_up.set()
                 return False
             _write_chunk(writer, data)
             await writer.drain()
             sent += piece
         if answer.cut_after is not None and sent <= answer.cut_after and answer.stream_error is None:
-            return _break(writer, answer)
+            return _break(writer, reset=answer.cut == "reset")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
@@ -214,8 +217,8 @@ def _write_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
 
-def _break(writer: asyncio.StreamWriter, answer: Answer) -> bool:
-    if answer.cut == "reset":
+def _break(writer: asyncio.StreamWriter, *, reset: bool) -> bool:
+    if reset:
         # A zero linger time makes close() send RST in place of FIN.
         sock: socket.socket = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -94,6 +94,23 @@ def test_a_cut_is_seen_by_the_client_and_a_hang_up_by_the_server(upstream: Upstr
     assert not upstream.requests[0].hung_up.is_set()
 
 
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_reset_comes_before_the_head_and_a_stall_after_some_pieces(upstream: Upstream, kind: Kind) -> None:
+    upstream.script(Answer(reset=True), Answer(text="abcdefgh", stall_after=1))
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        post(upstream, kind, stream=True)
+    url, body = upstream.url(kind) + PATH[kind], {**BODY, "stream": True}
+    seen = b""
+    with (
+        pytest.raises(httpx.ReadTimeout),
+        httpx.stream("POST", url, json=body, headers=HEADERS[kind], timeout=0.5, trust_env=False) as response,
+    ):
+        for data in response.iter_raw():
+            seen += data
+    assert b"abcd" in seen and b"efgh" not in seen
+    assert upstream.requests[1].hung_up.wait(5)
+
+
 def test_unknown_paths_are_not_found(upstream: Upstream) -> None:
     base = f"http://127.0.0.1:{upstream.port}"
     for path in ("/", "/v1/nothing", "/api/nothing"):
