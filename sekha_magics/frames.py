@@ -51,6 +51,8 @@ def simulations(running: Mapping[str, Simulation]) -> pd.DataFrame:
     columns = ["provider_id", *(field.name for field in fields(Simulation))]
     rows = [[provider_id, *astuple(simulation)] for provider_id, simulation in running.items()]
     frame = pd.DataFrame(rows, columns=columns)
+    # Of nothing that is left to chance.
+    frame["probability"] = frame["probability"].where(frame["status"].notna())
     numbers: dict[str, Any] = {"down": bool, "status": "Int64", "cut": "Int64", "seed": "Int64"}
     return frame.astype({**numbers, "latency": float, "probability": float, "retry_after": float})
 

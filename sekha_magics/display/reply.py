@@ -156,7 +156,7 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "waited_ms": round(reply.waited_ms, 1),
         "conversation": None if reply.conversation is None else one_line(reply.conversation),
         "replayed": reply.replayed,
-        "simulated": bool(reply.calls) and all(call.simulated for call in reply.calls),
+        "simulated": any(call.simulated for call in reply.calls),
         "ts": last.ts if last else None,
     }
 

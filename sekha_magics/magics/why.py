@@ -154,7 +154,9 @@ def _in_all(calls: list[dict[Any, Any]]) -> str:
 
     # A failure without a price was not billed, unless its answer had begun.
     billed = [c for c in calls if c["cost_usd"] is not None or _answered(c) or _whole(c["output_tokens"])]
-    return f"{len(calls)} attempts, {format_sum(*total([c['cost_usd'] for c in billed]))} in all"
+    last = calls[-1]
+    answered = f"answered by {last['provider_id']}/{last['model_id']}" if _answered(last) else "no answer"
+    return f"{len(calls)} attempts, {answered}, {format_sum(*total([c['cost_usd'] for c in billed]))} in all"
 
 
 def _answered(call: Mapping[Any, Any]) -> bool:

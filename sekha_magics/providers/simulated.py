@@ -85,7 +85,7 @@ class Simulated(Provider):
         if simulation.latency is not None:
             await asyncio.sleep(simulation.latency)
         if simulation.always_fails:
-            return Probe(False, f"simulated: {simulation}. {_HINT}")
+            return Probe(False, f"simulated: {simulation}")
         return await self._inner.probe()
 
     async def _pretend(self, model_id: str) -> None:

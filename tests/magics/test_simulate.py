@@ -130,7 +130,7 @@ def test_why_tells_every_attempt_and_what_it_cost(run: Run, stage: Registry) -> 
     run("%sekha_chat hello")
     told = run("%sekha_route --why").plain
     assert told.count("ServerFailed: first answered 503 (simulated)") == 3
-    assert "the answer" in told and "4 attempts, $0 in all" in told
+    assert "the answer" in told and "4 attempts, answered by second/second-model, $0 in all" in told
     assert "took" not in told
     timed = run("%sekha_route --why --times").plain
     assert "pause before" in timed and "took" in timed and " s " in timed
