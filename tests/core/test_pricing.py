@@ -19,8 +19,7 @@ from sekha_magics.prices import table_price
 from .strategies import rates
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-# The most used of each large maker, as the leaderboards of OpenRouter and the examples of the makers' own pages name
-# them, by the ids that the price table knows.
+# A choice of ours, not a measured ranking: what each large maker puts first, by the ids that the price table knows.
 MOST_USED = [
     ("openai", "gpt-4o"),
     ("openai", "gpt-4o-mini"),
