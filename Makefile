@@ -7,6 +7,8 @@ PYTHONS   := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 TEST_HOME := .cache
 MODEL     := $(TEST_HOME)/models/smollm2-135m-instruct.gguf
 QUICK     := notebooks/01_quickstart.ipynb
+# What one notebook leaves behind would change the estimates in the next.
+RECORDED  := $(addprefix $(TEST_HOME)/,ledger.* queue.* content.* budgets.* memory)
 CHECKED   := sekha_magics tests tools benchmarks
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -47,6 +49,7 @@ bench: $(VENV)/dev.stamp  ## Run every benchmark
 record: $(VENV)/dev.stamp $(MODEL)  ## Run the notebooks on the embedded model, and keep their answers as cassettes
 	@for notebook in notebooks/*.ipynb; do \
 	  echo "==> $$notebook"; \
+	  rm -rf $(RECORDED); \
 	  SEKHA_HOME="$(CURDIR)/$(TEST_HOME)" SEKHA_MODE=record \
 	  SEKHA_CASSETTE="$(CURDIR)/notebooks/cassettes/$$(basename "$$notebook" .ipynb).jsonl" \
 	  $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \

@@ -12,8 +12,9 @@ from typing import Any
 
 from .core.content import Audio, Message, Text
 from .core.messages import parse_messages
-from .core.tokens import estimate_messages, estimate_text
-from .core.types import TASKS, ImageFacts, Origin, Request, TokenEstimate
+from .core.tokens import added, estimate_messages, estimate_text
+from .core.types import TASKS, ImageFacts, Origin, Request
+from .counting import count_messages, count_texts
 from .errors import InvalidInput
 
 __all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding", "with_messages"]
@@ -52,7 +53,8 @@ class Ask:
     """A chat request, ready to be decided. `own` are the caller's new messages, without the conversation before them.
 
     `origin` is where the caller was when it asked; its cell may have ended by the time the answer is logged. `options`
-    is what identifies the request beside its messages; `parse` makes a value of the answer's text.
+    is what identifies the request beside its messages; `parse` makes a value of the answer's text. `families` are those
+    of the models that may answer, by which the prompt is counted.
     """
 
     messages: tuple[Message, ...]
@@ -65,6 +67,7 @@ class Ask:
     parse: Callable[[str], Any] | None = None
     stream: bool = True
     log: bool = True
+    families: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def prepare_chat(
     before: Sequence[Message] = (),
     stream: bool = True,
     log: bool = True,
+    families: frozenset[str] = frozenset(),
 ) -> Ask:
     """The request for `prompt` after the messages `before`; raises `InvalidInput`."""
     own = parse_messages(prompt, images, system)
@@ -112,22 +116,33 @@ def prepare_chat(
         local_only=wishes.local_only,
     )
     options = {f.name: getattr(wishes, f.name) for f in fields(wishes)} | {"schema": schema}
-    return with_messages(Ask((), own, request, wishes, options, origin, schema, parse, stream, log), messages)
+    ask = Ask((), own, request, wishes, options, origin, schema, parse, stream, log, families)
+    return with_messages(ask, messages)
 
 
 def with_messages(ask: Ask, messages: tuple[Message, ...]) -> Ask:
     """The same request with these messages in place of its own. Its schema, slow to read, is not read again."""
+    extras = _sent_beside(ask)
     pictures = [image for message in messages for image in message.images]
     request = replace(
         ask.request,
         images=tuple(ImageFacts(i.format, None if i.data is None else len(i.data)) for i in pictures),
         needs_audio=any(isinstance(part, Audio) for message in messages for part in message.parts),
-        input_tokens=estimate_messages(messages),
+        input_tokens=added([estimate_messages(messages), *map(estimate_text, extras)]),
+        counted=count_messages(messages, ask.families, extras),
     )
     return replace(ask, messages=messages, request=request)
 
 
-def prepare_embedding(texts: str | Sequence[str], wishes: Wishes, origin: Origin) -> EmbedAsk:
+def _sent_beside(ask: Ask) -> list[str]:
+    """What a provider puts before the messages, and charges for: how the answer has to look, and the tools."""
+    beside = [ask.schema, *(ask.wishes.params.get(name) for name in ("tools", "functions"))]
+    return [json.dumps(value, default=str) for value in beside if value]
+
+
+def prepare_embedding(
+    texts: str | Sequence[str], wishes: Wishes, origin: Origin, families: frozenset[str] = frozenset()
+) -> EmbedAsk:
     """The request to embed `texts`; raises `InvalidInput`."""
     rows = (texts,) if isinstance(texts, str) else tuple(_texts(texts))
     if not rows:
@@ -138,7 +153,6 @@ def prepare_embedding(texts: str | Sequence[str], wishes: Wishes, origin: Origin
         if not text.strip():
             raise InvalidInput(f"Text {number} is empty.", hint="Leave empty texts out before embedding.")
     estimates = [estimate_text(text) for text in rows]
-    tokens = TokenEstimate(*(sum(column) for column in zip(*estimates, strict=True)))
     request = Request(
         task=wishes.task,
         model=wishes.model,
@@ -146,7 +160,8 @@ def prepare_embedding(texts: str | Sequence[str], wishes: Wishes, origin: Origin
         policy=wishes.policy,
         # The window limits one text, the price counts them all.
         context_size=max(e.expected for e in estimates),
-        input_tokens=tokens,
+        input_tokens=added(estimates),
+        counted=count_texts(rows, families),
         max_cost=wishes.max_cost,
         local_only=wishes.local_only,
         operation="embed",
@@ -166,7 +181,7 @@ def _texts(texts: Any) -> Iterable[str]:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"{name} is {value!r:.80}, not a name.")
+        raise InvalidInput(f"{name} is {value!r:.80}, not a name.", hint="It is a text that is not empty.")
     return value
 
 

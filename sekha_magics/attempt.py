@@ -13,14 +13,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
-from .core.catalogue import Entry, Price
+from .core.catalogue import Entry
 from .core.pricing import cost_of, settle
 from .core.tokens import estimate_text
 from .core.types import Call, Cost, Usage
 from .core.wire import ChatCall, EmbedCall, Embedded, Finish
 from .errors import ProviderError, ProviderTimeout, SekhaError, ServerFailed
 from .loop import Emit
+from .prices import Served
 from .providers.base import Provider
+from .providers.simulated import Simulated
 
 __all__ = ["Attempt", "utc_now"]
 
@@ -39,7 +41,7 @@ class Attempt:
     number: int
     # For the estimate of a call whose end was never seen.
     expected_input: int
-    price_of_served: Price | None = None
+    served: Served | None = None
     text: str = ""
     finish: Finish = field(default_factory=lambda: Finish(None))
     ttft_ms: float | None = None
@@ -119,7 +121,9 @@ class Attempt:
 
     def cost(self, *, ended: bool) -> Cost:
         """What the provider reported, over what its usage comes to, over an estimate from the text seen."""
-        price = self.price_of_served or self.entry.price
+        price, known = self.served or (self.entry.price, True)
+        if isinstance(self.provider, Simulated) and not self.provider.reached:
+            return Cost(Decimal(0), "free" if price is not None and price.source == "free" else "computed")
         as_of = price.as_of if price else None
         if self.finish.reported_cost is not None:
             return Cost(settle(self.finish.reported_cost), "reported", None, as_of)
@@ -129,7 +133,8 @@ class Attempt:
             return Cost(Decimal(0), "free")
         usage = self.finish.usage
         if usage is not None:
-            return Cost(settle(cost_of(price, usage)), "computed", None, as_of)
+            # By another model's price it is no more than an estimate.
+            return Cost(settle(cost_of(price, usage)), "computed" if known else "estimated", None, as_of)
         if not ended and not self.began:
             # Refused before anything was generated: no provider bills for that.
             return Cost(Decimal(0), "computed", None, as_of)
@@ -160,6 +165,7 @@ class Attempt:
             http_status=error.status if error else None,
             ttft_ms=self.ttft_ms,
             finish_reason=self.finish.reason,
+            simulated=isinstance(self.provider, Simulated),
         )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .core.breaker import BreakerRules
 from .core.catalogue import Catalogue, Entry, Price, Rate, RoutingRules
+from .core.families import family_of
 from .core.pricing import FREE
 from .core.provider_types import ProviderType
 from .core.types import CHAT_TASKS
@@ -87,6 +88,7 @@ def _entry(
         price=_price(provider, model, traits, at),
         missing_key=loaded.missing_keys.get(provider.id),
         default_for=tuple(sorted(defaults)),
+        family=family_of(model.base_model or model.model_id),
     )
 
 

@@ -8,16 +8,34 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from .core.catalogue import Price, Rate
 
-__all__ = ["table_price"]
+__all__ = ["Served", "table_price"]
 
 # Extras billed only when a request asks for them (searches, longer caching) do not make a text price incomplete.
 _UNCOUNTED_BASICS = ("audio_hours", "input_audio_hours", "input_document_kpages", "input_annotated_document_kpages",
                      "input_mchars", "input_text_messages_kcount")  # fmt: skip
+_PARTICULAR = {
+    "cached_input": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "input_audio": "input_audio_mtok",
+    "cached_audio": "cache_audio_read_mtok",
+    "output_audio": "output_audio_mtok",
+    "input_image": "input_image_mtok",
+    "cached_image": "cache_image_read_mtok",
+    "output_image": "output_image_mtok",
+    "reasoning": "output_reasoning_mtok",
+}
 _PER_THOUSAND = Decimal(1000)
+
+
+class Served(NamedTuple):
+    """The price of the model that answered; `known` is False where it is that of the model asked for instead."""
+
+    price: Price | None
+    known: bool
 
 
 def table_price(provider_type: str, model_id: str, at: datetime) -> Price | None:
@@ -32,20 +50,19 @@ def table_price(provider_type: str, model_id: str, at: datetime) -> Price | None
     except LookupError:
         return None
     prices = model.get_prices(at)
-    rates = {name: _rate(getattr(prices, name, None)) for name in
-             ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")}  # fmt: skip
-    if rates["input_mtok"] is None or any(getattr(prices, name, None) for name in _UNCOUNTED_BASICS):
+    price = _rate(getattr(prices, "input_mtok", None))
+    if price is None or any(getattr(prices, name, None) for name in _UNCOUNTED_BASICS):
         return None
+    particular = {ours: _rate(getattr(prices, theirs, None)) for ours, theirs in _PARTICULAR.items()}
     requests = getattr(prices, "requests_kcount", None)
     return Price(
         source="table",
-        input=rates["input_mtok"],
+        input=price,
         # Embedding models have no output to charge for.
-        output=rates["output_mtok"] or Rate(Decimal(0)),
-        cached_input=rates["cache_read_mtok"],
-        cache_write=rates["cache_write_mtok"],
+        output=_rate(getattr(prices, "output_mtok", None)) or Rate(Decimal(0)),
         per_request=requests / _PER_THOUSAND if requests else Decimal(0),
         as_of=at.date(),
+        **particular,
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .core.budget import PERIODS, Budget, Figures, Limit, Line, Moment, from_pico, to_pico, warning_at
 from .core.catalogue import Price
-from .core.pricing import total, upper_bound
+from .core.pricing import most, total
 from .core.refusal import exceeded, over_budget
 from .core.types import Call, Candidate, Decision, Origin
 from .errors import BudgetExceeded, BudgetUnavailable
@@ -172,7 +172,8 @@ class Spending:
     def __init__(self, purse: Purse, origin: Origin, decision: Decision, answers: int) -> None:
         self.decision = decision
         self.kept_out: list[tuple[Candidate, Decimal, Line]] = []
-        self._purse, self._origin, self._answers = purse, origin, answers
+        self.answers = answers
+        self._purse, self._origin = purse, origin
         limits = (decision.request.max_cost, decision.snapshot.catalogue.rules.max_cost_per_request)
         self._most = min((usd for usd in limits if usd is not None), default=None)
 
@@ -182,16 +183,14 @@ class Spending:
 
         Raises `NoRoom` before anything is sent.
         """
-        usd = upper_bound(
-            price, self.decision.request.input_tokens.high, candidate.planned_output_tokens * self._answers
-        )
+        usd = most(self.decision.request, candidate, price, self.answers)
         reserved = self._reserve(candidate, usd, calls)
         before = len(calls)
         try:
             yield
         finally:
             # An attempt that left no record may have been billed for all of it.
-            made = [call.cost.usd for call in calls[before:] if not call.simulated]
+            made = [call.cost.usd for call in calls[before:]]
             self._purse.settle(reserved, total(made)[0] if len(calls) > before else usd or Decimal(0))
 
     def told(self) -> list[str]:

@@ -8,23 +8,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from .core.breaker import Permit
 from .core.budget import Budget
-from .core.catalogue import Catalogue, Entry, Latency, Price, Snapshot
+from .core.catalogue import Catalogue, Entry, Latency, Snapshot
 from .core.decide import decide
 from .core.policies import BUILT_IN, Policy
+from .core.simulation import Simulation
 from .core.types import Decision, Request
 from .core.wire import Endpoint
 from .errors import ConfigError, InvalidInput, ProviderError
+from .habits import Habits, Observed
 from .offers import build_catalogue
-from .prices import table_price
+from .prices import Served, table_price
 from .providers import create, provider_types
+from .providers.simulated import Part, Simulated
+from .rehearsals import Rehearsals
 from .storage.forks import renew_in_child
 from .vitals import LATENCIES_KEPT, Vitals
 
@@ -58,6 +63,8 @@ class State:
         self._built: tuple[date, Catalogue] | None = None
         self.clock = clock
         self.vitals = Vitals()
+        self._rehearsals = Rehearsals()
+        self.habits = Habits()
         self._changes_at = 0.0
         self._latencies: dict[tuple[str, str], deque[float]] = {}
         self._snapshot: Snapshot | None = None
@@ -91,19 +98,50 @@ class State:
     def policy(self, name: str) -> Policy:
         return self.policies[name]
 
-    def price_of_served(self, entry: Entry, served_model: str | None) -> Price | None:
-        """The table's price of the model that answered, where it is another than the one asked for."""
-        if served_model in (None, entry.model_id) or entry.price is None or entry.price.source != "table":
-            return None
-        return table_price(entry.provider_type, str(served_model), datetime.now(UTC))
+    def price_of_served(self, entry: Entry, served_model: str | None) -> Served:
+        """The price by which a call is charged when `served_model` is what answered.
+
+        That of the table, where it is another model than the one asked for; a model the table does not know is
+        charged like the one asked for, and `known` is False.
+        """
+        if served_model is None or entry.price is None or entry.price.source != "table":
+            return Served(entry.price, True)
+        maker, slash, asked = entry.model_id.rpartition("/")
+        if served_model in (entry.model_id, asked):
+            return Served(entry.price, True)
+        names = [served_model] if "/" in served_model or not slash else [f"{maker}/{served_model}", served_model]
+        now = datetime.now(UTC)
+        found = (table_price(entry.provider_type, name, now) for name in names)
+        price = next((price for price in found if price is not None), None)
+        return Served(entry.price, False) if price is None else Served(price, True)
 
     # --- who is spoken to ---
 
     def provider(self, provider_id: str) -> Provider:
+        """Who is asked in one attempt: the provider, or one that pretends in its place."""
         with self._lock:
             if provider_id not in self._providers:
                 self._providers[provider_id] = create(self._endpoint(provider_id))
-            return self._providers[provider_id]
+            provider, part = self._providers[provider_id], self._rehearsals.part(provider_id)
+            return provider if part is None else Simulated(provider, part)
+
+    def simulations(self) -> Mapping[str, Simulation]:
+        """What providers pretend now."""
+        with self._lock:
+            return self._rehearsals.simulations()
+
+    def simulate(self, provider_id: str, simulation: Simulation | None) -> None:
+        """Let a provider pretend, in place of what it pretended before; None ends it, and forgets what it led to.
+
+        Raises `InvalidInput`.
+        """
+        with self._lock:
+            self._check_known(provider_id)
+            if simulation is None:
+                self._rehearsals.end(provider_id, self.vitals)
+            else:
+                self._rehearsals.begin(provider_id, simulation, self.vitals)
+            self._snapshot = None
 
     def providers_in_use(self) -> list[Provider]:
         with self._lock:
@@ -139,7 +177,13 @@ class State:
             catalogue, now = self.catalogue, self.clock()
             if self._snapshot is None or now >= self._changes_at:
                 rules = catalogue.rules.breaker
-                self._snapshot = Snapshot(catalogue, self.vitals.states(now, rules), self._medians())
+                self._snapshot = Snapshot(
+                    catalogue,
+                    self.vitals.states(now, rules),
+                    self._medians(),
+                    corrections=self.habits.corrections,
+                    lengths=self.habits.lengths,
+                )
                 self._changes_at = self.vitals.next_change(now, rules)
             return self._snapshot
 
@@ -186,20 +230,73 @@ class State:
     def reset(self, provider_id: str | None) -> None:
         """Close the breakers and end the rests of one provider, or of all. Raises `InvalidInput`."""
         with self._lock:
-            known = [p.id for p in self.loaded.config.llm_providers]
-            if provider_id is not None and provider_id not in known:
-                raise InvalidInput(f"There is no provider {provider_id!r:.80}.", hint=f"There are {', '.join(known)}.")
-            self.vitals.reset(known if provider_id is None else [provider_id])
+            if provider_id is not None:
+                self._check_known(provider_id)
+            self.vitals.reset(self.provider_ids() if provider_id is None else [provider_id])
             self._snapshot = None
 
-    def succeeded(self, provider_id: str, model_id: str, latency_ms: float) -> None:
+    def provider_ids(self) -> list[str]:
+        """Those of the configuration; in a replay, which has none, those that were recorded."""
+        configured = [p.id for p in self.loaded.config.llm_providers]
+        return list(dict.fromkeys([*configured, *(e.provider_id for e in self.catalogue.entries)]))
+
+    def _check_known(self, provider_id: str) -> None:
+        known = self.provider_ids()
+        if provider_id not in known:
+            near = get_close_matches(str(provider_id), known, 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise InvalidInput(
+                f"There is no provider {provider_id!r:.80}.{meant}",
+                hint=f"There are {', '.join(known)}." if known else "None is configured.",
+            )
+
+    def succeeded(self, provider_id: str, model_id: str, latency_ms: float, part: Part | None = None) -> None:
+        """One attempt was answered; one that was simulated (`part`) says nothing of how the provider is."""
+        if part is not None:
+            return
         with self._lock:
             self.vitals.succeeded(provider_id, latency_ms)
             self.seen_latencies(provider_id, model_id, [latency_ms])
 
-    def failed(self, provider_id: str, error: ProviderError) -> None:
+    def failed(self, provider_id: str, error: ProviderError, part: Part | None = None) -> None:
+        """One attempt was not; one that was simulated (`part`) is forgotten when its simulation has ended meanwhile."""
         with self._lock:
-            self.vitals.failed(provider_id, error, self.clock())
+            if part is not None and part is not self._rehearsals.part(provider_id):
+                return
+            self.vitals.failed(provider_id, error, self.clock(), counts=part is None)
+            self._snapshot = None
+
+    def relived(self, provider_id: str, errors: Sequence[ProviderError], answered: bool) -> None:
+        """A recorded request, as if it were made now: it changes how the provider is, and counts in no statistics."""
+        with self._lock:
+            now, rules = self.clock(), self.catalogue.rules.breaker
+            permit = self.admit(provider_id)
+            for error in errors:
+                self.vitals.failed(provider_id, error, now, counts=False)
+            if permit is not None:
+                self.vitals.settle(provider_id, permit, None if answered or not errors else errors[-1], now, rules)
+            self._snapshot = None
+
+    def observed(
+        self, entry: Entry, request: Request, task: str, input_tokens: int, output_tokens: int | None
+    ) -> Observed:
+        """What a call teaches. How images and sound are counted says nothing of text."""
+        plain = not (request.images or request.needs_audio)
+        estimated = request.tokens(entry.family).expected if plain else None
+        answered = output_tokens if request.operation == "chat" else None
+        return Observed(entry.provider_id, entry.model_id, task, estimated, input_tokens, answered)
+
+    def learned(self, observed: Observed) -> None:
+        """A call of this kernel."""
+        with self._lock:
+            self.habits.seen(observed)
+            self._snapshot = None
+
+    def learned_earlier(self, observed: Iterable[Observed]) -> None:
+        """Calls of earlier sessions, oldest first."""
+        rows = list(observed)
+        with self._lock:
+            self.habits.seen_before(rows)
             self._snapshot = None
 
     def seen_latencies(self, provider_id: str, model_id: str, milliseconds: list[float]) -> None:

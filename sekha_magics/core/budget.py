@@ -10,25 +10,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, NamedTuple
+
+from .exact import EXACT
 
 __all__ = ["PERIODS", "Budget", "Figures", "Limit", "Line", "Moment", "from_pico", "to_pico", "warning_at"]
 
 PERIODS = ("session", "notebook", "day", "month")
 _PICO_DIGITS = 12
-_EXACT = Context(prec=60)
 
 
 def to_pico(usd: Decimal) -> int:
     """Whole 1e-12 USD, the ledger's last digit; what is finer is rounded up, so that a limit is never passed by it."""
-    return int(usd.scaleb(_PICO_DIGITS, _EXACT).to_integral_value(ROUND_CEILING, _EXACT))
+    return int(usd.scaleb(_PICO_DIGITS, EXACT).to_integral_value(ROUND_CEILING, EXACT))
 
 
 def from_pico(pico: int) -> Decimal:
-    usd = Decimal(pico).scaleb(-_PICO_DIGITS, _EXACT).normalize(_EXACT)
+    usd = Decimal(pico).scaleb(-_PICO_DIGITS, EXACT).normalize(EXACT)
     # Normal form writes a hundred as 1E+2.
-    return usd if usd.as_tuple().exponent <= 0 else usd.quantize(Decimal(1), context=_EXACT)  # type: ignore[operator]
+    return usd if usd.as_tuple().exponent <= 0 else usd.quantize(Decimal(1), context=EXACT)  # type: ignore[operator]
 
 
 class Moment(NamedTuple):
@@ -85,7 +86,7 @@ class Figures(NamedTuple):
 
 def warning_at(limit: int, share: Decimal) -> int:
     """How much of `limit` has to be spent for a warning."""
-    return int(_EXACT.multiply(Decimal(limit), share).to_integral_value(ROUND_CEILING, _EXACT))
+    return int(EXACT.multiply(Decimal(limit), share).to_integral_value(ROUND_CEILING, EXACT))
 
 
 class Line(NamedTuple):

@@ -17,6 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 from .breaker import BreakerRules, BreakerState
 from .budget import Budget
+from .exact import EXACT
+from .learning import AnswerLength, Correction
 from .reasons import Reason
 
 
@@ -29,7 +31,11 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Rates of one model. A missing `cached_input` or `cache_write` is charged as input, `per_request` is USD."""
+    """Rates of one model; `per_request` is USD.
+
+    What has no rate of its own is charged as what it is part of: cached, written, audio and image tokens as input;
+    reasoning, audio and images of the answer as output; cached audio and images as audio and images.
+    """
 
     source: Literal["config", "free", "table"]
     input: Rate
@@ -38,6 +44,13 @@ class Price:
     cache_write: Rate | None = None
     per_request: Decimal = Decimal(0)
     as_of: date | None = None
+    input_audio: Rate | None = None
+    cached_audio: Rate | None = None
+    output_audio: Rate | None = None
+    input_image: Rate | None = None
+    cached_image: Rate | None = None
+    output_image: Rate | None = None
+    reasoning: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,8 @@ class Entry:
 
     `missing_key` is None when the provider has its key or needs none, else a sentence that names the variable.
     `default_for` names the tasks for which `default_models` points here. `image_urls` says whether the provider fetches
-    images by address. Sizes are bytes, windows tokens.
+    images by address. Sizes are bytes, windows tokens. `family` is a name of `core.families`, which says how the model
+    counts tokens; empty where nobody knows.
     """
 
     position: int
@@ -70,6 +84,7 @@ class Entry:
     price: Price | None = None
     missing_key: str | None = None
     default_for: tuple[str, ...] = ()
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +108,14 @@ class Prepared(NamedTuple):
     """`against` are the reasons that hold for every request; `rates` are USD per token, None where they vary.
 
     `fitting_output` is how many tokens of answer to make room for when none were asked for: many models state a maximum
-    output as large as their window, so that is not demanded.
+    output as large as their window, so that is not demanded. `fitting_usd` is what it costs by the `rates`.
     """
 
     entry: Entry
     against: tuple[Reason, ...]
     fitting_output: int
     rates: tuple[Decimal, Decimal] | None
+    fitting_usd: Decimal
 
 
 _DEFAULT_OUTPUT = 1024
@@ -117,7 +133,7 @@ def _prepare(entry: Entry) -> Prepared:
         rates = (price.input.base.scaleb(-6), price.output.base.scaleb(-6))
     quarter = _DEFAULT_OUTPUT if window is None else window // 4
     fitting = min(entry.max_output_tokens or _DEFAULT_OUTPUT, _DEFAULT_OUTPUT, quarter)
-    return Prepared(entry, tuple(against), fitting, rates)
+    return Prepared(entry, tuple(against), fitting, rates, EXACT.multiply(rates[1], fitting) if rates else Decimal(0))
 
 
 @dataclass(frozen=True)
@@ -135,6 +151,11 @@ class Catalogue:
     def prepared(self) -> tuple[Prepared, ...]:
         """What follows from each entry alone, worked out once for all decisions."""
         return tuple(_prepare(entry) for entry in self.entries)
+
+    @cached_property
+    def families(self) -> frozenset[str]:
+        """Those of all that is switched on, and known."""
+        return frozenset(entry.family for entry in self.entries if entry.enabled and entry.family)
 
     @cached_property
     def served(self) -> frozenset[str]:
@@ -182,13 +203,16 @@ class Latency(NamedTuple):
 class Snapshot:
     """A catalogue and the state of its providers at one moment; what is not in the maps is in its first state.
 
-    `budget` is None while no limit is in force.
+    `budget` is None while no limit is in force. `corrections` are by provider and model, `lengths` by provider, model
+    and task.
     """
 
     catalogue: Catalogue
     providers: Mapping[str, ProviderState] = field(default_factory=dict)
     latencies: Mapping[tuple[str, str], Latency] = field(default_factory=dict)
     budget: Budget | None = None
+    corrections: Mapping[tuple[str, str], Correction] = field(default_factory=dict)
+    lengths: Mapping[tuple[str, str, str], AnswerLength] = field(default_factory=dict)
 
     @cached_property
     def snapshot_id(self) -> str:
@@ -201,6 +225,8 @@ class Snapshot:
             "providers": {k: asdict(v) for k, v in sorted(self.providers.items())},
             "latencies": [[*k, *v] for k, v in sorted(self.latencies.items())],
             **({} if self.budget is None else {"budget": self.budget.to_json()}),
+            **({"corrections": [[*k, *v] for k, v in sorted(self.corrections.items())]} if self.corrections else {}),
+            **({"lengths": [[*k, *v] for k, v in sorted(self.lengths.items())]} if self.lengths else {}),
         }
 
     @classmethod
@@ -210,6 +236,8 @@ class Snapshot:
             {k: ProviderState(**v) for k, v in value["providers"].items()},
             {(p, m): Latency(ms, calls) for p, m, ms, calls in value["latencies"]},
             budget=Budget.from_json(value["budget"]) if value.get("budget") else None,
+            corrections={(p, m): Correction(*learned) for p, m, *learned in value.get("corrections", ())},
+            lengths={(p, m, task): AnswerLength(*learned) for p, m, task, *learned in value.get("lengths", ())},
         )
 
 
@@ -240,12 +268,15 @@ def _rate_from_json(value: Any) -> Rate | None:
     return None if value is None else Rate(Decimal(value[0]), tuple((start, Decimal(usd)) for start, usd in value[1]))
 
 
+_RATES = ("input", "output", "cached_input", "cache_write", "input_audio", "cached_audio", "output_audio",
+          "input_image", "cached_image", "output_image", "reasoning")  # fmt: skip
+
+
 def _entry_from_json(value: Mapping[str, Any]) -> Entry:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     if price := value["price"]:
-        rates: dict[str, Any] = {
-            k: _rate_from_json(price[k]) for k in ("input", "output", "cached_input", "cache_write")
-        }
+        # What an older version wrote knows fewer kinds of tokens.
+        rates: dict[str, Any] = {k: _rate_from_json(price.get(k)) for k in _RATES}
         as_of = price["as_of"]
         fields["price"] = Price(
             source=price["source"],

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from .budget import Budget
 from .catalogue import Catalogue, Entry, Latency, ProviderState, Snapshot
+from .exact import EXACT
+from .learning import corrected
 from .policies import Policy, Standing
-from .pricing import EXACT, estimate, upper_bound
+from .pricing import estimate, upper_bound
 from .reasons import Reason
 from .refusal import over_budget, refusal
-from .types import CHAT_TASKS, Candidate, Decision, Request
+from .types import CHAT_TASKS, Candidate, Decision, Request, TokenEstimate
 
 __all__ = ["decide"]
 
@@ -61,9 +63,11 @@ def decide(request: Request, snapshot: Snapshot, policy: Policy, *, decision_id:
                     high,
                     output,
                     _p50(latencies, entry) if latencies else None,
+                    tokens,
+                    likely,
                 ),
             )
-            for index, (entry, reasons, usd, high, output) in enumerate(judged)
+            for index, (entry, reasons, usd, high, output, tokens, likely) in enumerate(judged)
         ]
     )
     if not ranked:
@@ -87,11 +91,12 @@ def decide(request: Request, snapshot: Snapshot, policy: Policy, *, decision_id:
     )
 
 
-_Judged = tuple[Entry, tuple[Reason, ...], Decimal | None, Decimal | None, int]
+_Judged = tuple[Entry, tuple[Reason, ...], Decimal | None, Decimal | None, int, TokenEstimate, int]
 
 
 def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
-    """Each entry, the reasons against it, its expected and high cost, and the answer to make room for (tokens).
+    """Each entry, the reasons against it, its expected and high cost, and in tokens: the answer to make room for, the
+    input as it counts it, and the answer that is expected.
 
     The two checks that every request needs stand in the loop, which runs a thousand times in a large catalogue.
     """
@@ -99,12 +104,23 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
     task, check_task, limited = need.task, need.check_task, need.max_cost is not None
     tokens, max_tokens, least = request.input_tokens, request.max_tokens, request.context_size or 0
     expected, chats = tokens.expected, request.operation == "chat"
-    expected_tokens, output_tokens = Decimal(expected), Decimal(max_tokens) if chats and max_tokens else None
+    expected_tokens = Decimal(expected)
     fma, multiply = EXACT.fma, EXACT.multiply
     budget = snapshot.budget
+    counts = _counts(need, snapshot)
+    lengths = snapshot.lengths if chats and snapshot.lengths else None
+    # Where money is limited the answer is cut at what was planned for it.
+    cut = max_tokens is not None or limited or budget is not None
     judged: list[_Judged] = []
-    for entry, against, fitting, rates in snapshot.catalogue.prepared:
+    for entry, against, fitting, rates, fitting_usd in snapshot.catalogue.prepared:
         output = (max_tokens or fitting) if chats else 0
+        if counts is not None and (counted := counts(entry)) is not tokens:
+            tokens = counted
+            expected = tokens.expected
+            expected_tokens = Decimal(expected)
+        likely = output
+        if lengths is not None and (usual := lengths.get((entry.provider_id, entry.model_id, task))) is not None:
+            likely = min(usual.expected, output) if cut else usual.expected
         reasons = against
         if check_task and task not in entry.tasks:
             reasons = (_wrong_task(entry.tasks), *reasons)
@@ -113,16 +129,35 @@ def _judge(need: _Need, snapshot: Snapshot) -> list[_Judged]:
             reasons = (*reasons, _too_long(expected, output, least, window))
         usd: Decimal | None
         if rates is not None:
-            usd = fma(rates[0], expected_tokens, multiply(rates[1], output_tokens or output))
+            written = fitting_usd if likely == fitting else multiply(rates[1], likely)
+            usd = fma(rates[0], expected_tokens, written)
         else:
-            usd = estimate(entry.price, expected, output)
+            usd = estimate(entry.price, expected, likely)
         high = estimate(entry.price, tokens.high, output) if limited else usd
         if checks:
             reasons = (*reasons, *[r for check in checks if (r := check(entry, high)) is not None])
-        if budget is not None and (broke := _unaffordable(entry, budget, tokens.high, output, limited)) is not None:
+        if (
+            budget is not None
+            and (broke := _unaffordable(entry, budget, request, tokens.high, output, limited)) is not None
+        ):
             reasons = (*reasons, broke)
-        judged.append((entry, reasons, usd, high, output))
+        judged.append((entry, reasons, usd, high, output, tokens, likely))
     return judged
+
+
+def _counts(need: _Need, snapshot: Snapshot) -> Callable[[Entry], TokenEstimate] | None:
+    """How each entry counts the input, or None where all count alike."""
+    request, corrections = need.request, snapshot.corrections
+    if not request.counted and not corrections:
+        return None
+    usual, by_family = request.input_tokens, dict(request.counted)
+
+    def counted(entry: Entry) -> TokenEstimate:
+        tokens = by_family.get(entry.family, usual)
+        by = corrections.get((entry.provider_id, entry.model_id)) if corrections else None
+        return tokens if by is None else corrected(tokens, by)
+
+    return counted
 
 
 class _Ranked(NamedTuple):
@@ -135,7 +170,7 @@ def _rank(judged: list[_Judged], need: _Need, snapshot: Snapshot, policy: Policy
     """The eligible, best first; `place` is the index in `judged`."""
     preferred, latencies = need.request.preferred_model, snapshot.latencies
     ranked = []
-    for index, (entry, reasons, usd, _, _) in enumerate(judged):
+    for index, (entry, reasons, usd, *_) in enumerate(judged):
         if reasons:
             continue
         latency = latencies.get((entry.provider_id, entry.model_id)) if latencies else None
@@ -293,8 +328,10 @@ def _cost_check(limit: Decimal) -> _Check:
     return affordable
 
 
-def _unaffordable(entry: Entry, budget: Budget, tokens: int, output: int, limited: bool) -> Reason | None:
-    usd = upper_bound(entry.price, tokens, output)
+def _unaffordable(
+    entry: Entry, budget: Budget, request: Request, tokens: int, output: int, limited: bool
+) -> Reason | None:
+    usd = upper_bound(entry.price, tokens, output, audio=request.needs_audio, images=bool(request.images))
     if usd is None:
         # With a limit on the request too, this reason stands there already.
         if limited or budget.allow_unpriced or not budget.limits(entry.provider_id, entry.model_id):

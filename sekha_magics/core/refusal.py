@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from ..errors import BudgetExceeded, NoEligibleModel
 from .budget import Line
-from .pricing import upper_bound
+from .pricing import most
 from .reasons import Reason
 from .types import Candidate, Decision
 
@@ -91,7 +91,7 @@ def _short_of_money(decision: Decision, nearest: list[Candidate]) -> tuple[Candi
         return None
     names = (candidate.provider_id, candidate.model_id)
     entry = next(e for e in decision.snapshot.catalogue.entries if (e.provider_id, e.model_id) == names)
-    usd = upper_bound(entry.price, decision.request.input_tokens.high, candidate.planned_output_tokens)
+    usd = most(decision.request, candidate, entry.price)
     line = None if usd is None else budget.passed_by(*names, usd)
     return None if usd is None or line is None else (candidate, usd, line)
 

@@ -49,9 +49,10 @@ NOTHING = TokenEstimate(0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that `decide()` looks at; no content. `max_cost` is USD, `input_tokens` the estimated input.
+    """All that `decide()` looks at; no content. `max_cost` is USD, `input_tokens` the input by rules of thumb.
 
-    `context_size` is a least context window the model must have, in tokens.
+    `counted` are the estimates of those families of models that count otherwise, by the family's name. `context_size`
+    is a least context window the model must have, in tokens.
     """
 
     task: str | None = None
@@ -63,15 +64,24 @@ class Request:
     needs_audio: bool = False
     needs_functions: bool = False
     input_tokens: TokenEstimate = NOTHING
+    counted: tuple[tuple[str, TokenEstimate], ...] = ()
     max_tokens: int | None = None
     context_size: int | None = None
     max_cost: Decimal | None = None
     local_only: bool = False
     operation: Literal["chat", "embed"] = "chat"
 
+    def tokens(self, family: str) -> TokenEstimate:
+        """The input as a model of that family counts it, before any correction."""
+        return next((tokens for name, tokens in self.counted if name == family), self.input_tokens)
+
 
 class Candidate(NamedTuple):
-    """One model at one provider, judged for one request. `rank` counts from 1 among the eligible."""
+    """One model at one provider, judged for one request. `rank` counts from 1 among the eligible.
+
+    `input_tokens` is the input as this model is expected to count it, `planned_output_tokens` what there is room for
+    in the answer, and `expected_output_tokens` how long answers of this model usually are, where that is known.
+    """
 
     provider_id: str
     model_id: str
@@ -84,6 +94,8 @@ class Candidate(NamedTuple):
     estimated_cost_high: Decimal | None = None
     planned_output_tokens: int = 0
     latency_p50_ms: float | None = None
+    input_tokens: TokenEstimate = NOTHING
+    expected_output_tokens: int = 0
 
     @property
     def name(self) -> str:
@@ -126,13 +138,23 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider reported them. `input_tokens` includes cached ones, `output_tokens` reasoning ones."""
+    """Tokens as the provider reported them.
+
+    `input_tokens` includes those read from the cache, written to it, and of audio and images; `output_tokens` includes
+    reasoning, audio and images. Cached audio and images are part of both the cached and the audio or images.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    cached_image_tokens: int = 0
+    output_image_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

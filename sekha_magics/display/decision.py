@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.spread import spread
 from .money import exact, format_usd
 from .tables import Table
 from .text import one_line, to_html_text
@@ -74,7 +75,13 @@ def _circumstances(decision: Decision) -> str:
         return one_line(f"{decision.task}, policy {decision.policy}")
     estimate = _estimate(decision.estimated_cost)
     about = "about " if decision.estimated_cost else ""
-    return one_line(f"{decision.task}, policy {decision.policy}, {about}{estimate}")
+    return one_line(f"{decision.task}, policy {decision.policy}, {about}{estimate}{_range(decision)}")
+
+
+def _range(decision: Decision) -> str:
+    chosen = next((c for c in decision.ranked if c.rank == 1), None)
+    costs = spread(decision, chosen) if chosen is not None and decision.estimated_cost else None
+    return "" if costs is None else f" ({format_usd(costs.low)} to {format_usd(costs.high)})"
 
 
 def _estimate(usd: Decimal | None) -> str:

@@ -56,8 +56,8 @@ def decision_row(event: Event, clean: Clean) -> Row:
         "preferred_model": request.preferred_model,
         "require_vision": request.require_vision,
         "image_count": len(request.images),
-        "est_input_tokens": request.input_tokens.expected,
-        "est_output_tokens": chosen.planned_output_tokens if chosen else None,
+        "est_input_tokens": (chosen.input_tokens if chosen else request.input_tokens).expected,
+        "est_output_tokens": chosen.expected_output_tokens if chosen else None,
         "max_cost_usd": _usd(request.max_cost),
         "provider_id": decision.provider_id or None,
         "provider_type": decision.provider_type or None,
@@ -152,6 +152,8 @@ def request_from_json(text: str) -> Request:
         | {
             "images": tuple(ImageFacts(*facts) for facts in fields["images"]),
             "input_tokens": TokenEstimate(*fields["input_tokens"]),
+            # What an older version wrote was not counted by family.
+            "counted": tuple((name, TokenEstimate(*tokens)) for name, tokens in fields.get("counted", ())),
             "max_cost": None if limit is None else Decimal(limit),
         }
     )

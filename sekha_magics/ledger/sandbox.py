@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LedgerError
+from ..errors import LedgerError, SekhaError
 from .frames import to_frame
 
 if TYPE_CHECKING:
@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 __all__ = ["answer"]
 
 
-def answer(connection: Any, query: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+_LEDGER = "It sees decisions, candidates, calls, ratings, snapshots, costs, provider_stats and your DataFrames."
+
+
+def answer(
+    connection: Any,
+    query: str,
+    frames: Mapping[str, pd.DataFrame],
+    refusal: type[SekhaError] = LedgerError,
+    sees: str = _LEDGER,
+) -> pd.DataFrame:
     """The rows of the last statement of `query`; no rows and no columns for a statement that gives none.
 
-    `connection` is of no use for anything else afterwards. Raises `LedgerError` when DuckDB refuses the query.
+    `connection` is of no use for anything else afterwards. Raises `refusal` when DuckDB refuses the query; `sees` says
+    what it can see.
     """
     import duckdb
     import pandas as pd
@@ -33,7 +43,4 @@ def answer(connection: Any, query: str, frames: Mapping[str, pd.DataFrame]) -> p
         relation = connection.sql(query)
         return pd.DataFrame() if relation is None else to_frame(relation)
     except duckdb.Error as error:
-        raise LedgerError(
-            f"DuckDB refuses the query: {error}",
-            hint="It sees decisions, candidates, calls, ratings, snapshots, costs, provider_stats and your DataFrames.",
-        ) from error
+        raise refusal(f"DuckDB refuses the query: {error}", hint=sees) from error

@@ -56,6 +56,17 @@ class Logged(NamedTuple):
         return request_from_json(self.decision["request"])
 
 
+class Counted(NamedTuple):
+    """One call as its provider counted it, and the request it was made for."""
+
+    provider_id: str
+    model_id: str
+    task: str
+    input_tokens: int
+    output_tokens: int | None
+    request: Request
+
+
 class Ledger:
     """The ledger in the DuckDB file `path`, by default `<data dir>/ledger.duckdb`; queue and texts stand beside it.
 
@@ -133,6 +144,13 @@ class Ledger:
         with self._reading() as connection:
             query = (_HERE / "latencies.sql").read_text(encoding="utf-8")
             return [(provider, model, list(ms)) for provider, model, ms in connection.execute(query).fetchall()]
+
+    def counted(self, session_id: str) -> list[Counted]:
+        """The last calls of all sessions but this one that were answered and counted, oldest first."""
+        with self._reading() as connection:
+            query = (_HERE / "habits.sql").read_text(encoding="utf-8")
+            rows = connection.execute(query, [session_id]).fetchall()
+        return [Counted(p, m, task, read, written, request_from_json(text)) for p, m, task, read, written, text in rows]
 
     def sql(self, query: str, frames: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
         """Answer `query` over decisions, candidates, calls, ratings, snapshots, costs, provider_stats and `frames`.

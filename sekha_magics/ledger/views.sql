@@ -1,5 +1,5 @@
 -- One row for each decision, also for one whose end was never logged but whose calls were. cost_usd is money spent: a
--- replayed or simulated call spends none. It is NULL when nothing but unpriced calls was made, and
+-- replayed call spends none, a simulated one what its provider was really asked. It is NULL when nothing but unpriced calls was made, and
 -- unpriced_calls says how many a sum leaves out: a failed call counts there only if its answer had begun, since others are
 -- not billed. provider and model are those that answered last, or else those that were chosen.
 CREATE OR REPLACE VIEW costs AS
@@ -7,7 +7,7 @@ WITH judged AS (
     SELECT
         *,
         coalesce(status = 'replayed', false) OR coalesce(cost_source = 'replayed', false) AS replayed,
-        NOT (replayed OR coalesce(simulated, false)) AS spends,
+        NOT replayed AS spends,
         cost_usd IS NULL AND (status <> 'error' OR ttft_ms IS NOT NULL) AS unpriced
     FROM calls
 ),

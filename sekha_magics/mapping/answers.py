@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from ..core.catalogue import Price
-from ..core.pricing import EXACT, estimate
+from ..core.exact import EXACT
+from ..core.pricing import estimate
 from ..core.types import Cost, TokenEstimate, Usage
 from ..display.money import format_sum, format_usd
 

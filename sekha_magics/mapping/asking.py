@@ -16,7 +16,7 @@ from ..ask import Ask, with_messages
 from ..core.content import Message
 from ..core.decide import decide
 from ..core.pricing import total
-from ..core.types import Candidate, Decision, Reply, TokenEstimate
+from ..core.types import Candidate, Decision, Reply
 from ..display.money import format_usd
 from ..engine import Engine
 from ..errors import (
@@ -44,7 +44,6 @@ class Pending(NamedTuple):
 
     key: str
     messages: tuple[Message, ...]
-    tokens: TokenEstimate
 
 
 @dataclass

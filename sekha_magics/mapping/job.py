@@ -16,8 +16,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import whereabouts
-from ..ask import Ask
-from ..core.types import Cost
+from ..ask import Ask, with_messages
+from ..core.types import Cost, TokenEstimate
 from ..display.money import format_usd
 from ..engine import Engine
 from ..errors import NoEligibleModel
@@ -29,6 +29,8 @@ from .kept import Kept
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..core.catalogue import Entry
 
 __all__ = ["Job"]
 
@@ -67,7 +69,8 @@ class Job:
         self._results = self._earlier(pending, kept) if kept is not None and not fresh else {}
         self._pending = {key: item for key, item in pending.items() if key not in self._results}
         self._requests = len(pending)
-        self._tokens = {key: item.tokens for key, item in self._pending.items()}
+        # All that have to be asked, whatever of it is answered by now.
+        self._to_ask = dict(self._pending)
         self._pilot = tuple(self._pending)[:_PILOT]
         self._asking = Asking(engine, base, concurrency, base.wishes.max_cost)
         self._quote: Quote | None = None
@@ -252,19 +255,24 @@ class Job:
             raise refused
 
     def _quoted(self) -> Quote:
-        done = [(key, self._results[key]) for key in self._pilot if key in self._results]
-        pilot = [
-            Observed(self._tokens[key], a.usage, a.cost.usd if a.cost else None) for key, a in done if a.ok and a.usage
-        ]
-        rest = [tokens for key, tokens in self._tokens.items() if key not in dict(done)]
-        provider_id, model_id, planned = self._expected_model([a for _, a in done if a.ok])
-        price, amounts = None, None
+        done = {key: self._results[key] for key in self._pilot if key in self._results}
+        provider_id, model_id, planned = self._expected_model([a for a in done.values() if a.ok])
+        amounts = None
         if provider_id:
-            price = self._asking.engine.state.entry(provider_id, model_id).price
-            amounts = quoted(price, pilot, rest, planned)
+            entry = self._asking.engine.state.entry(provider_id, model_id)
+            pilot = [
+                Observed(self._counted(key, entry), a.usage, a.cost.usd if a.cost else None)
+                for key, a in done.items()
+                if a.ok and a.usage
+            ]
+            rest = (self._counted(key, entry) for key in self._to_ask if key not in done)
+            amounts = quoted(entry.price, pilot, rest, planned)
         low, expected, high = amounts or (None, None, None)
-        earlier = self._requests - len(self._tokens)
+        earlier = self._requests - len(self._to_ask)
         return Quote(len(self), self._requests, earlier, provider_id, model_id, low, expected, high)
+
+    def _counted(self, key: str, entry: Entry) -> TokenEstimate:
+        return with_messages(self._base, self._to_ask[key].messages).request.tokens(entry.family)
 
     def _expected_model(self, answers: list[Answer]) -> tuple[str, str, int]:
         """Who answers, and how long an answer is planned for, in tokens; nobody where nobody may."""

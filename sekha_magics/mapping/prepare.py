@@ -8,7 +8,6 @@ from typing import Any
 from ..ask import Ask
 from ..cassette import render
 from ..core.messages import parse_messages
-from ..core.tokens import estimate_messages
 from ..engine import Engine
 from ..errors import InvalidInput
 from .asking import Pending
@@ -62,4 +61,4 @@ def prepare(
 
 def _pending(prompt: Prompt, system: str | None, options: dict[str, Any]) -> Pending:
     messages = parse_messages(prompt, (), system)
-    return Pending(render("chat", messages, options).key, messages, estimate_messages(messages))
+    return Pending(render("chat", messages, options).key, messages)

@@ -44,7 +44,19 @@ REQUEST = Request(
     max_cost=Decimal("0.25"),
 )
 CANDIDATES = (
-    Candidate("openai", "gpt", True, (), Decimal("3.75E-8"), 1, 1, "openai", planned_output_tokens=64),
+    Candidate(
+        "openai",
+        "gpt",
+        True,
+        (),
+        Decimal("3.75E-8"),
+        1,
+        1,
+        "openai",
+        planned_output_tokens=64,
+        input_tokens=TokenEstimate(50, 100, 200),
+        expected_output_tokens=40,
+    ),
     Candidate(
         "attic", "llama:8b", False, (Reason("no_vision", "it reads no images"), Reason("auth_failed")), None, None, 2
     ),

@@ -68,7 +68,7 @@ def test_a_decision_is_logged_with_every_column(ledger: Ledger, settle) -> None:
         "require_vision": True,
         "image_count": 2,
         "est_input_tokens": 100,
-        "est_output_tokens": 64,
+        "est_output_tokens": 40,
         "max_cost_usd": Decimal("0.25"),
         "provider_id": "openai",
         "provider_type": "openai",

@@ -1,6 +1,7 @@
 """A provider that repeats the last user message, or says what its options tell it to, and remembers what it heard.
 
-Options: `answer`, `pause` (seconds between its pieces), `fail` (the name of a class of `ProviderError`).
+Options: `answer`, `pause` (seconds between its pieces), `fail` (the name of a class of `ProviderError`), `silent`
+(seconds until a probe is answered).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Parrot(Provider):
         yield Finish("stop", Usage(len(said.split()), len(answer.split())), call.model_id)
 
     async def probe(self) -> Probe:
+        await asyncio.sleep(float(self.endpoint.options.get("silent", 0)))
         return Probe(True, "here", ("echo", "see"))
 
 

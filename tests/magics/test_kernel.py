@@ -145,6 +145,37 @@ def test_an_interrupt_ends_the_request_and_leaves_what_was_seen(kernel: Kernel) 
     assert outcomes == "interrupted"
 
 
+def test_asking_every_provider_is_seen_to_go_on_by_a_person_alone(kernel: Kernel) -> None:
+    (alone,) = kernel.run("%sekha health --probe")
+    assert alone["type"] == "execute_result" and "asked just now" in alone["data"]["text/plain"]
+    *before, last = [m for m in kernel.run("%sekha health --probe", person=True) if m["type"] != "comm_open"]
+    assert before and last["type"] == "execute_result"
+    assert last["data"] == alone["data"]
+
+
+def test_asking_every_provider_can_be_interrupted(kernel: Kernel) -> None:
+    kernel.run("sekha.set_registry(make_registry(silent=600))")
+    about = kernel.client.execute("%sekha health --probe", allow_stdin=True)
+    # The bar is there: as a widget, or as text where there are none.
+    while kernel.client.get_iopub_msg(timeout=60)["msg_type"] not in {"display_data", "stream"}:
+        pass
+    kernel.manager.interrupt_kernel()
+    assert [m["ename"] for m in kernel.messages(about) if m["type"] == "error"] == ["KeyboardInterrupt"]
+    assert kernel.value("1 + 1") == "2"
+
+
+def test_an_interrupt_during_a_simulated_wait_ends_the_request_and_costs_nothing(kernel: Kernel) -> None:
+    kernel.run("%sekha simulate --provider cage --latency 10m")
+    about = kernel.client.execute("print('asking', flush=True)\n%sekha_chat hello")
+    while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
+        pass
+    kernel.manager.interrupt_kernel()
+    assert [m["ename"] for m in kernel.messages(about) if m["type"] == "error"] == ["KeyboardInterrupt"]
+    calls = "sekha.get_registry().ledger.calls().query('simulated')"
+    assert kernel.value(f"sum({calls}['cost_usd']) == 0") == "True"
+    assert kernel.value("'ok' in set(" + calls + "['status'])") == "False"
+
+
 def test_an_error_is_red_and_short(kernel: Kernel) -> None:
     (error,) = kernel.run("%sekha_chat --model nope hello")
     assert (error["type"], error["ename"]) == ("error", "NoEligibleModel")

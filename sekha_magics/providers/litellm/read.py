@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -86,6 +87,8 @@ def _says_why(raw: Mapping[str, Any]) -> bool:
 def usage_of(value: Any) -> Usage:
     """From OpenAI's form, as an object or a mapping; LiteLLM gives Anthropic's and Ollama's counts in it too."""
     into, out = _get(value, "prompt_tokens_details"), _get(value, "completion_tokens_details")
+    # OpenAI's realtime and image models say what the cached tokens were of.
+    cached = _get(into, "cached_tokens_details")
     written = _count(into, "cache_write_tokens") or _count(into, "cache_creation_tokens")
     return Usage(
         input_tokens=_count(value, "prompt_tokens"),
@@ -93,19 +96,19 @@ def usage_of(value: Any) -> Usage:
         cached_input_tokens=_count(into, "cached_tokens"),
         reasoning_tokens=_count(out, "reasoning_tokens"),
         cache_write_tokens=written or _count(value, "cache_creation_input_tokens"),
+        input_audio_tokens=_count(into, "audio_tokens"),
+        cached_audio_tokens=_count(cached, "audio_tokens"),
+        output_audio_tokens=_count(out, "audio_tokens"),
+        input_image_tokens=_count(into, "image_tokens"),
+        cached_image_tokens=_count(cached, "image_tokens"),
+        output_image_tokens=_count(out, "image_tokens"),
     )
 
 
 def _greater(one: Usage | None, other: Usage) -> Usage:
     if one is None:
         return other
-    return Usage(
-        max(one.input_tokens, other.input_tokens),
-        max(one.output_tokens, other.output_tokens),
-        max(one.cached_input_tokens, other.cached_input_tokens),
-        max(one.reasoning_tokens, other.reasoning_tokens),
-        max(one.cache_write_tokens, other.cache_write_tokens),
-    )
+    return Usage(*(max(getattr(one, f.name), getattr(other, f.name)) for f in fields(Usage)))
 
 
 def _get(value: Any, name: str) -> Any:
