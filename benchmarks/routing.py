@@ -1,7 +1,8 @@
 """What a decision costs, and what the engine adds to a call, beside what `litellm.Router` adds in the same run.
 
-Calls are taken in turns (bare, Router, ours without and with the ledger), and the difference to the bare call of the
-same turn is what counts: a shared machine is slow for all of them alike. Everything runs in one asyncio loop.
+Calls are taken in turns (bare, Router, ours without the ledger, with it, and with a budget too), and the difference to
+the bare call of the same turn is what counts: a shared machine is slow for all of them alike. Everything runs in one
+asyncio loop. Breaker and retries are always in force; a budget reserves and settles in a file that kernels share.
 
     python benchmarks/routing.py [turns]
 """
@@ -9,6 +10,7 @@ same turn is what counts: a shared machine is slow for all of them alike. Everyt
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -32,6 +34,7 @@ from sekha_magics.registry import Registry
 
 TASKS = (("chat_small", "chat_smart"), ("chat_large",), ("embedding",), ("chat_small",))
 MODELS = [f"model-{i}" for i in range(8)]
+PRICE = {"input": 2.5, "output": 10}
 PROMPT = [{"role": "user", "content": "What is the capital of France?"}]
 
 
@@ -67,6 +70,7 @@ async def added(url: str, turns: int) -> None:
     import litellm
 
     litellm.suppress_debug_info = True
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     deployment = {"api_base": url, "api_key": "loopback-key", "max_retries": 0}
     router = litellm.Router(
         model_list=[{"model_name": "group", "litellm_params": {"model": f"openai/{m}", **deployment}} for m in MODELS],
@@ -75,22 +79,24 @@ async def added(url: str, turns: int) -> None:
     configuration = {
         "llm_providers": [
             {"id": f"p{i}", "type": "openai", "base_url": url, "api_key": "loopback-key", "priority": i + 1,
-             "models": [{"model_id": m, "tasks": ["chat_small"], "context_window": 8192}]}
+             "models": [{"model_id": m, "tasks": ["chat_small"], "context_window": 8192, "price": PRICE}]}
             for i, m in enumerate(MODELS)
         ]
     }  # fmt: skip
     registry = Registry.from_dict(configuration)
-    engine, origin = registry._engine(), Origin(registry.session_id)
+    limited = Registry.from_dict({**configuration, "budget": {"session": 100, "day": 1000}})
 
-    async def ours(log: bool) -> None:
+    async def ours(registry: Registry, log: bool = True) -> None:
+        origin = Origin(registry.session_id)
         ask = prepare_chat(PROMPT, Wishes.of({}, registry.state.policies), origin, stream=False, log=log)
-        await engine.chat(ask, lambda _: None)
+        await registry._engine().chat(ask, lambda _: None)
 
     contenders: dict[str, Callable[[], Awaitable[object]]] = {
         "bare": lambda: litellm.acompletion(model="openai/model-0", messages=PROMPT, num_retries=0, **deployment),
         "litellm.Router": lambda: router.acompletion("group", PROMPT),
-        "sekha, ledger off": lambda: ours(False),
-        "sekha, ledger on": lambda: ours(True),
+        "sekha, ledger off": lambda: ours(registry, log=False),
+        "sekha, ledger on": lambda: ours(registry),
+        "sekha, and a budget": lambda: ours(limited),
     }
     for call in contenders.values():
         for _ in range(20):
@@ -99,7 +105,8 @@ async def added(url: str, turns: int) -> None:
     names = list(contenders)
     for turn in range(turns):
         # Begin with another one each turn, so that no contender always follows the same neighbour.
-        for name in names[turn % 4 :] + names[: turn % 4]:
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
             started = time.perf_counter_ns()
             await contenders[name]()
             times[name].append((time.perf_counter_ns() - started) / 1e6)
@@ -109,8 +116,9 @@ async def added(url: str, turns: int) -> None:
         differences = sorted(a - b for a, b in zip(times[name], times["bare"], strict=True))
         p50, p99 = median(differences), quantiles(differences, n=100)[98]
         router_adds = router_adds or p50
-        print(f"adds    {name:<18} p50 {p50:+.3f} ms   p99 {p99:+.3f} ms   {p50 / router_adds:.2f} of the Router's")
+        print(f"adds    {name:<19} p50 {p50:+.3f} ms   p99 {p99:+.3f} ms   {p50 / router_adds:.2f} of the Router's")
     registry.close()
+    limited.close()
 
 
 def main() -> None:

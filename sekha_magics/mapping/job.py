@@ -231,8 +231,9 @@ class Job:
         try:
             while _next(inbox):
                 if bar is not None:
+                    # Drawn with the next update that is due, not with each answer.
+                    bar.set_postfix_str(str(self.cost), refresh=False)
                     bar.update()
-                    bar.set_postfix_str(str(self.cost))
                 yield
         finally:
             try:
