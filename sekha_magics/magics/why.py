@@ -112,7 +112,7 @@ def _outcome(logged: Logged) -> Any:
 
     def row(call: Mapping[Any, Any]) -> tuple[object, ...]:
         usd: Decimal | None = call["cost_usd"]
-        trouble = ": ".join(str(part) for part in (call["error_type"], call["error_message"]) if part)
+        trouble = ": ".join(str(part) for part in (call["error_type"], call["error_message"]) if isinstance(part, str))
         return (call["attempt"], call["model_id"], call["provider_id"], call["status"],
                 format_usd(usd, call["cost_source"]), trouble)  # fmt: skip
 
