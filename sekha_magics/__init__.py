@@ -19,6 +19,7 @@ _HOME_OF = {
     "Registry": "registry",
     "get_registry": "registry",
     "set_registry": "registry",
+    "bill": "billing",
     "Provider": "providers.base",
     "ProviderType": "core.provider_types",
     "Decision": "core.types",
@@ -27,6 +28,7 @@ _HOME_OF = {
 _ERRORS = (
     "SekhaError", "InvalidInput", "ConfigError", "UntrustedConfig", "NoEligibleModel", "BudgetExceeded",
     "AllProvidersFailed", "ProviderError", "StreamInterrupted", "CassetteMiss", "InterpolationError", "LedgerError",
+    "MemoryStoreError",
 )  # fmt: skip
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *_HOME_OF, *_ERRORS]  # noqa: PLE0604

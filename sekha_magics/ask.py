@@ -166,7 +166,7 @@ def _texts(texts: Any) -> Iterable[str]:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise InvalidInput(f"{name} is {value!r:.80}, not a name.")
+        raise InvalidInput(f"{name} is {value!r:.80}, not a name.", hint="It is a text that is not empty.")
     return value
 
 

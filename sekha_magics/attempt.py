@@ -21,6 +21,7 @@ from .core.wire import ChatCall, EmbedCall, Embedded, Finish
 from .errors import ProviderError, ProviderTimeout, SekhaError, ServerFailed
 from .loop import Emit
 from .providers.base import Provider
+from .providers.simulated import Simulated
 
 __all__ = ["Attempt", "utc_now"]
 
@@ -120,6 +121,8 @@ class Attempt:
     def cost(self, *, ended: bool) -> Cost:
         """What the provider reported, over what its usage comes to, over an estimate from the text seen."""
         price = self.price_of_served or self.entry.price
+        if isinstance(self.provider, Simulated) and not self.provider.reached:
+            return Cost(Decimal(0), "free" if price is not None and price.source == "free" else "computed")
         as_of = price.as_of if price else None
         if self.finish.reported_cost is not None:
             return Cost(settle(self.finish.reported_cost), "reported", None, as_of)
@@ -160,6 +163,7 @@ class Attempt:
             http_status=error.status if error else None,
             ttft_ms=self.ttft_ms,
             finish_reason=self.finish.reason,
+            simulated=isinstance(self.provider, Simulated),
         )
 
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from . import replay
 from .ask import Ask, EmbedAsk
 from .attempt import Attempt, utc_now
-from .cassette import Cassette, Recording, Rendered, render
+from .cassette import RECORDED, Cassette, Fault, Recording, Rendered, render
 from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.policies import Policy
 from .core.pricing import total
-from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Reply, Usage
+from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Origin, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
-from .errors import BudgetExceeded, CassetteMiss, ConfigError, NoEligibleModel, ProviderError
+from .errors import BudgetExceeded, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, SekhaError
 from .failover import Answered, Patience, Pursuit, Send
 from .loop import Emit
 from .purse import Purse
@@ -52,11 +52,14 @@ class Engine:
 
     # --- deciding ---
 
+    def snapshot(self, origin: Origin) -> Snapshot:
+        """What is on offer and left to spend, for a request that comes from there."""
+        snapshot, left = self.state.snapshot(), self.purse.standing(origin)
+        return snapshot if left is None else replace(snapshot, budget=left)
+
     def decide(self, ask: Asked, *, dry_run: bool = False) -> Decision:
         """Choose, and log a refusal; with `dry_run` the decision itself is what was asked for, and is logged too."""
-        snapshot = self.state.snapshot()
-        if (left := self.purse.standing(ask.origin)) is not None:
-            snapshot = replace(snapshot, budget=left)
+        snapshot = self.snapshot(ask.origin)
         try:
             decision = decide(ask.request, snapshot, self._policy(ask), decision_id=uuid.uuid4().hex)
         except NoEligibleModel as error:
@@ -93,12 +96,38 @@ class Engine:
         spending = self.purse.spending(ask.origin, chosen.decision, answers)
         return Pursuit(self.state, chosen, expected, spending, self.patience, self.redact, write, waited)
 
+    async def _asked(
+        self, ask: Asked, rendered: Rendered | None, send: Callable[[Decision], Send]
+    ) -> tuple[Pursuit, Answered]:
+        """Choose, and pursue it until there is an answer; a cassette keeps how it failed, too."""
+        pursuit: Pursuit | None = None
+        try:
+            pursuit = await self._pursuit(ask)
+            return pursuit, await self._answered(ask, pursuit, send(pursuit.chosen.decision))
+        except RECORDED as error:
+            if rendered is not None:
+                self._record_failure(rendered, error, pursuit)
+            raise
+
     async def _answered(self, ask: Asked, pursuit: Pursuit, send: Send) -> Answered:
         try:
             return await pursuit.answer(send)
         except BudgetExceeded as error:
             self._write(ask, error.decision or pursuit.chosen.decision, "refused")
             raise
+
+    def _record_failure(self, rendered: Rendered, error: SekhaError, pursuit: Pursuit | None) -> None:
+        """In `record` alone: a file that is played and completed by turns would keep a passing failure for ever."""
+        refused = error.decision if isinstance(error, NoEligibleModel) else None
+        decision = refused or (pursuit.chosen.decision if pursuit else None)
+        if self.cassette is None or self.cassette.mode != "record" or decision is None:
+            return
+        calls, errors = (pursuit.calls, pursuit.errors) if pursuit else ([], [])
+        recording = replay.recording_of_failure(error, decision, calls, errors)
+        try:
+            self.cassette.record(rendered, recording, decision.snapshot.catalogue)
+        except ConfigError as unwritten:
+            warnings.warn(f"The failure was not recorded: {unwritten.message}", stacklevel=2)
 
     def _write(
         self, ask: Asked, decision: Decision, outcome: str | None, calls: tuple[Call, ...] = (), text: str = ""
@@ -114,15 +143,16 @@ class Engine:
         rendered = render("chat", ask.messages, ask.options) if self.cassette else None
         if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed(ask, recording, emit)
-        pursuit = await self._pursuit(ask)
-        decision = pursuit.chosen.decision
-        answered = await self._answered(
-            ask, pursuit, lambda attempt, who: attempt.chat(_chat_call(ask, decision, who), emit)
+        pursuit, answered = await self._asked(
+            ask,
+            rendered,
+            lambda decision: lambda attempt, who: attempt.chat(_chat_call(ask, decision, who), emit),
         )
+        decision = pursuit.chosen.decision
         reply = self._reply(ask, pursuit, answered.attempt)
         if self.cassette and rendered:
             try:
-                self.cassette.record(rendered, replay.recording_of(reply), decision.snapshot.catalogue)
+                self.cassette.record(rendered, replay.recording_of(reply, pursuit.errors), decision.snapshot.catalogue)
             except ConfigError as error:
                 # The answer is there and may have cost money: it is given, and said to be missing in the file.
                 return replace(reply, notes=(*reply.notes, f"not recorded: {error.message}"))
@@ -157,27 +187,27 @@ class Engine:
         rendered = render("embed", ask.texts, ask.options) if self.cassette else None
         if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed_embedding(ask, recording)
-        pursuit = await self._pursuit(ask)
+        pursuit, embedding = await self._embedded(ask, rendered)
         decision = pursuit.chosen.decision
-        embedding = await self._embedded(ask, pursuit)
         if self.cassette and rendered:
             try:
-                recorded = replay.recording_of_embedding(embedding)
+                recorded = replay.recording_of_embedding(embedding, pursuit.errors)
                 self.cassette.record(rendered, recorded, decision.snapshot.catalogue)
             except ConfigError as error:
                 warnings.warn(f"The vectors were not recorded: {error.message}", stacklevel=2)
         return embedding
 
-    async def _embedded(self, ask: EmbedAsk, pursuit: Pursuit) -> Embedding:
+    async def _embedded(self, ask: EmbedAsk, rendered: Rendered | None) -> tuple[Pursuit, Embedding]:
         async def send(attempt: Attempt, _who: Candidate) -> Embedded:
             entry = attempt.entry
             embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
             _check_shape(embedded, ask, attempt)
             return embedded
 
-        embedded: Embedded = (await self._answered(ask, pursuit, send)).value
+        pursuit, answered = await self._asked(ask, rendered, lambda _decision: send)
+        embedded: Embedded = answered.value
         last = pursuit.calls[-1]
-        return Embedding(
+        return pursuit, Embedding(
             vectors=embedded.vectors,
             model_id=last.model_id,
             provider_id=last.provider_id,
@@ -199,6 +229,10 @@ class Engine:
             raise
 
     def _replayed(self, ask: Ask, recording: Recording, emit: Emit) -> Reply:
+        if recording.failure is not None:
+            if recording.failure.partial:
+                emit(recording.failure.partial)
+            raise self._replayed_failure(ask, recording, recording.failure)
         text = recording.text or ""
         emit(text)
         decision = self._decision_of(ask, recording)
@@ -210,14 +244,25 @@ class Engine:
         return reply
 
     def _replayed_embedding(self, ask: EmbedAsk, recording: Recording) -> Embedding:
+        if recording.failure is not None:
+            raise self._replayed_failure(ask, recording, recording.failure)
         decision = self._decision_of(ask, recording)
         embedding = replay.embedding(recording, decision)
         self._write(ask, decision, "replayed", embedding.calls)
         return embedding
 
+    def _replayed_failure(self, ask: Asked, recording: Recording, fault: Fault) -> SekhaError:
+        decision = self._decision_of(ask, recording)
+        calls = replay.failed_calls(decision, recording, "embed" if isinstance(ask, EmbedAsk) else "chat")
+        self._write(ask, decision, "replayed", calls, fault.partial or "")
+        return replay.error(recording, fault, decision, calls)
+
     def _decision_of(self, ask: Asked, recording: Recording) -> Decision:
         catalogue = self.cassette.catalogue if self.cassette else None
-        snapshot = Snapshot(catalogue) if catalogue else self.state.snapshot()
+        if self.cassette and self.cassette.mode == "replay":
+            # Nobody is asked, so what was recorded is all that can be known of how the providers are.
+            replay.relive(recording, self.state)
+        snapshot = Snapshot(catalogue, recording.choice.providers) if catalogue else self.state.snapshot()
         return replay.decision(recording, ask.request, snapshot, self.state.policy(recording.choice.policy))
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "InterpolationError",
     "InvalidInput",
     "LedgerError",
+    "MemoryStoreError",
     "ModelNotFound",
     "NoEligibleModel",
     "ProviderError",
@@ -232,3 +233,7 @@ class InterpolationError(SekhaError):
 
 class LedgerError(SekhaError):
     """The ledger cannot be read or written."""
+
+
+class MemoryStoreError(SekhaError):
+    """The memory cannot be read or written, or a vector does not fit its table."""

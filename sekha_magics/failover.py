@@ -18,6 +18,7 @@ from .core.breaker import Permit
 from .core.failure import LONGEST_WAIT, after, in_short, is_users, passes
 from .core.types import Call, Candidate
 from .errors import AllProvidersFailed, BudgetExceeded, ProviderError, SekhaError, StreamInterrupted
+from .providers.simulated import Simulated
 from .purse import NoRoom, Spending
 from .state import Chosen, State
 
@@ -67,6 +68,7 @@ class Pursuit:
     errors: list[ProviderError] = field(default_factory=list)
     _passed_over: list[Candidate] = field(default_factory=list)
     _heard_of: set[str] = field(default_factory=set)
+    _simulated: dict[str, str] = field(default_factory=dict)
     _ended: bool = False
 
     async def answer(self, send: Send) -> Answered:
@@ -89,11 +91,13 @@ class Pursuit:
 
     def notes(self, attempt: Attempt) -> list[str]:
         """What went before the answer, in words that are the same in every run."""
+        rehearsed = [f"{name} is simulated: {what}" for name, what in self._simulated.items()]
         if not self.errors:
-            return []
+            return rehearsed
         failed = "; ".join(dict.fromkeys(map(in_short, self.errors)))
-        mend = dict.fromkeys(f"{e.provider_id}: {e.hint}" for e in self.errors if is_users(e) and e.hint)
-        return [f"{failed}; answered by {attempt.entry.provider_id}/{attempt.entry.model_id}", *mend]
+        real = [e for e in self.errors if e.provider_id not in self._simulated]
+        mend = dict.fromkeys(f"{e.provider_id}: {e.hint}" for e in real if is_users(e) and e.hint)
+        return [f"{failed}; answered by {attempt.entry.provider_id}/{attempt.entry.model_id}", *mend, *rehearsed]
 
     # --- from one candidate to the next ---
 
@@ -236,6 +240,9 @@ class Pursuit:
     async def _recorded(self, attempt: Attempt) -> AsyncIterator[None]:
         """Whatever happens to the attempt inside, its call is recorded once and reaches the ledger."""
         entry = attempt.entry
+        part = attempt.provider.part if isinstance(attempt.provider, Simulated) else None
+        if part is not None:
+            self._simulated[entry.provider_id] = str(part.simulation)
         try:
             yield
         except asyncio.CancelledError:
@@ -245,14 +252,14 @@ class Pursuit:
             error.message = self.redact(error.message)
             error.provider_id = error.provider_id or entry.provider_id
             error.model_id = error.model_id or entry.model_id
-            self.state.failed(entry.provider_id, error)
+            self.state.failed(entry.provider_id, error, part)
             self.errors.append(error)
             self.calls.append(attempt.call("error", error))
             self.write(None, (self.calls[-1],), attempt.text)
             raise
         else:
             attempt.price_of_served = self.state.price_of_served(entry, attempt.finish.served_model)
-            self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms)
+            self.state.succeeded(entry.provider_id, entry.model_id, attempt.latency_ms, part)
             self._end("ok", attempt.call("ok"), attempt.text)
 
     def _end(self, outcome: str, call: Call | None = None, text: str = "") -> None:

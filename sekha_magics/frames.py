@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple, fields
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .core.catalogue import Catalogue, ProviderState
+from .core.simulation import Simulation
 from .state import State
 from .vitals import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["health", "models"]
+__all__ = ["health", "models", "simulations"]
 
 
 def models(catalogue: Catalogue) -> pd.DataFrame:
@@ -43,6 +45,16 @@ def models(catalogue: Catalogue) -> pd.DataFrame:
     return frame.astype(numbers)
 
 
+def simulations(running: Mapping[str, Simulation]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = ["provider_id", *(field.name for field in fields(Simulation))]
+    rows = [[provider_id, *astuple(simulation)] for provider_id, simulation in running.items()]
+    frame = pd.DataFrame(rows, columns=columns)
+    numbers: dict[str, Any] = {"down": bool, "status": "Int64", "cut": "Int64", "seed": "Int64"}
+    return frame.astype({**numbers, "latency": float, "probability": float, "retry_after": float})
+
+
 def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
     """One row per configured provider. `state` is what keeps it from answering, or that of its breaker.
 
@@ -52,16 +64,20 @@ def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
 
     rules, now, utc = state.catalogue.rules.breaker, state.clock(), datetime.now(UTC)
     rows = []
-    for provider in state.loaded.config.llm_providers:
-        record = state.vitals.records.get(provider.id, Record())
+    configured = {provider.id: provider for provider in state.loaded.config.llm_providers}
+    for provider_id in state.provider_ids():
+        record = state.vitals.records.get(provider_id, Record())
         wait = record.retry_in(now, rules)
-        probe = probes.get(provider.id)
-        entries = [e for e in state.catalogue.entries if e.provider_id == provider.id]
+        probe = probes.get(provider_id)
+        entries = [e for e in state.catalogue.entries if e.provider_id == provider_id]
+        # In a replay nothing is configured, and what was recorded says the rest.
+        provider = configured.get(provider_id)
+        enabled = any(e.enabled for e in entries) if provider is None else provider.enabled
         rows.append(
             {
-                "provider_id": provider.id,
-                "provider_type": provider.type,
-                "state": _state(provider.enabled, record.state(now, rules), entries, probe),
+                "provider_id": provider_id,
+                "provider_type": entries[0].provider_type if provider is None else provider.type,
+                "state": _state(enabled, record.state(now, rules), entries, probe),
                 "failures": record.breaker.failures,
                 "retry_at": pd.NaT if wait is None else pd.Timestamp(utc + timedelta(seconds=wait)),
                 "last_error": (probe.detail if probe and not probe.ok else None) or record.last_error,

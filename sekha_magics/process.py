@@ -29,6 +29,11 @@ class _Cassettes:
                 self._opened = (named, Cassette.open(*named, redact=known_keys))
             return self._opened[1]
 
+    def forget(self) -> None:
+        """The next registry opens its cassette anew, and plays it from the beginning."""
+        with self._lock:
+            self._opened = None
+
 
 # A key of one registry is no text for the ledger of another.
 known_keys = Redactor()

@@ -191,7 +191,7 @@ class Spending:
             yield
         finally:
             # An attempt that left no record may have been billed for all of it.
-            made = [call.cost.usd for call in calls[before:] if not call.simulated]
+            made = [call.cost.usd for call in calls[before:]]
             self._purse.settle(reserved, total(made)[0] if len(calls) > before else usd or Decimal(0))
 
     def told(self) -> list[str]:

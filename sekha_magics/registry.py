@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,15 +27,18 @@ from .config import load as configuration
 from .config.keys import KeyStore
 from .conversations import Conversations
 from .core.content import Message
+from .core.simulation import Simulation
 from .core.types import Decision, Embedding, Event, Origin, Reply
 from .display import formatters
 from .engine import Engine
 from .errors import InvalidInput
+from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
 from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
+from .probing import probe_all
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .purse import Purse
@@ -46,7 +50,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .config.load import Loaded
+    from .core.catalogue import Snapshot
+    from .experiments.today import Today
+    from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
+    from .memory.store import Memory
     from .providers.base import Provider
 
 __all__ = ["Registry", "Stream", "current_registry", "get_registry", "set_registry"]
@@ -72,6 +80,7 @@ class Registry:
         self._pid = os.getpid()
         renew_in_child(self)
         self._ledger: Ledger | None = None
+        self._memory: Memory | None = None
         self._purse = Purse(loaded.config.budget, self.session_id)
         self._conversations = Conversations()
         self._cassette = cassette
@@ -286,6 +295,8 @@ class Registry:
     def _remember(self, ask: Ask, reply: Reply) -> Reply:
         if (name := ask.origin.conversation) is not None:
             self._conversations.add(name, ask.own, reply.text)
+            if self.state.loaded.config.memory.enabled and ask.log:
+                self.memory.keep_turn(name, ask.own, reply.text)
         return reply
 
     # --- looking ---
@@ -300,15 +311,39 @@ class Registry:
         return frames.models(self.state.catalogue)
 
     def health(self, probe: bool = False) -> pd.DataFrame:
-        """One row per provider, as seen by this kernel. `probe` asks each now, all at once; nothing is spent."""
+        """One row per provider, as seen by this kernel.
+
+        `probe` asks each now, all at once and for some seconds at most; nothing is spent. Where a person watches, a bar
+        says how many have answered.
+        """
         self._get_ready(None)
-        ids = [p.id for p in self.state.loaded.config.llm_providers if p.enabled]
+        return frames.health(self.state, probe_all(self.state) if probe else {})
 
-        async def ask_all(_emit: Emit) -> dict[str, Any]:
-            answers = await asyncio.gather(*(self.state.provider(provider_id).probe() for provider_id in ids))
-            return dict(zip(ids, answers, strict=True))
+    def snapshot(self) -> Snapshot:
+        """All that a decision made here and now would depend on beside its request."""
+        return self._engine().snapshot(self._origin("route", None))
 
-        return frames.health(self.state, run_blocking(ask_all) if probe else {})
+    def whatif(self, *, since: datetime | None = None, everything: bool = False, progress: bool | None = None,
+               **changes: Any) -> WhatIf:  # fmt: skip
+        """What the logged requests would have cost under other wishes; nothing is sent, nothing priced again.
+
+        `changes` are `policy`, `model`, `preferred_model`, `task`, `local_only`, `max_cost`, `max_tokens`,
+        `context_size`, `require_vision`; without any, each decision is taken again as it was. Looked at are the
+        requests of this session, or all `since` a moment (with a time zone), or `everything`. The result has
+        `to_frame()`, `then`, `now` (USD: low, expected, high), `moved` and `impossible`.
+
+        Raises `InvalidInput`.
+        """
+        checked = self._wishes(changes)
+        return looking_back.whatif(self, changes, checked, since=since, everything=everything, progress=progress)
+
+    def retake(self, decision_id: str | None = None) -> Today:
+        """Take a logged decision again with what holds today: the last one, or that whose id begins so.
+
+        Raises `LedgerError` when there is none.
+        """
+        self._get_ready(None)
+        return looking_back.retake(self, decision_id)
 
     def reset(self, provider_id: str | None = None) -> None:
         """Ask one provider, or all, again as if they had never failed: breakers closed, rests ended.
@@ -316,6 +351,38 @@ class Registry:
         Raises `InvalidInput` for a provider that is not configured.
         """
         self.state.reset(provider_id)
+
+    def simulate(self, provider_id: str, *, down: bool = False, latency: float | None = None,
+                 status: int | None = None, probability: float = 1.0, retry_after: float | None = None,
+                 cut: int | None = None, seed: int | None = None) -> None:  # fmt: skip
+        """Let a provider misbehave in this registry until `end_simulation`; in place of what was simulated before.
+
+        `down` refuses connections. `latency` is in seconds before an answer begins. `status` is the HTTP status that a
+        share `probability` of the attempts gets, with `retry_after` in seconds (429 and 503). `cut` breaks an answer
+        off after so many tokens. `seed` makes the draws for `probability` the same in every run. Raises `InvalidInput`.
+        """
+        simulation = Simulation(
+            down=down,
+            latency=latency,
+            status=status,
+            probability=probability,
+            retry_after=retry_after,
+            cut=cut,
+            seed=seed,
+        )
+        self.state.simulate(provider_id, simulation)
+
+    def end_simulation(self, provider_id: str | None = None) -> None:
+        """End that of one provider, or all. Breaker, rests and errors are again those from before it.
+
+        Raises `InvalidInput` for a provider that is not configured.
+        """
+        for name in self.state.simulations() if provider_id is None else [provider_id]:
+            self.state.simulate(name, None)
+
+    def simulations(self) -> pd.DataFrame:
+        """One row per provider that is simulated now, with the arguments of `simulate`."""
+        return frames.simulations(self.state.simulations())
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -341,6 +408,39 @@ class Registry:
             return self._ledger
 
     @property
+    def memory(self) -> Memory:
+        """What notebooks remember, opened at first use. `memory.enabled` keeps every named conversation there."""
+        from .memory.embedding import Embedder
+        from .memory.store import Memory
+
+        with self._lock:
+            if self._memory is None:
+                configured = self.state.loaded.config.memory
+                embedder = Embedder(
+                    embed=lambda texts, model: self.embed(texts, model=model),
+                    served=self._embedding_models,
+                    # A recording is of one call's texts: how many wait by chance must not change them.
+                    mixes=lambda: self._cassette is None,
+                )
+                self._memory = Memory(
+                    configured.path,
+                    embedder,
+                    index=configured.index,
+                    redact=self.redact,
+                    notebook=whereabouts.notebook,
+                )
+            return self._memory
+
+    @property
+    def remembered(self) -> Memory | None:
+        """The memory, if it was opened in this kernel; opens none."""
+        return self._memory
+
+    def _embedding_models(self) -> list[str]:
+        self._get_ready(None)
+        return [entry.model_id for entry in self.state.catalogue.entries if "embedding" in entry.tasks]
+
+    @property
     def cassette(self) -> Cassette | None:
         return self._cassette
 
@@ -350,7 +450,10 @@ class Registry:
         with self._lock:
             self._cassette = cassette
             replayed = cassette.catalogue if cassette is not None and cassette.mode == "replay" else None
-            self.state = State(self.state.loaded, catalogue=replayed, clock=self.state.clock)
+            before, self.state = self.state, State(self.state.loaded, catalogue=replayed, clock=self.state.clock)
+            for provider_id, simulation in before.simulations().items():
+                if provider_id in self.state.provider_ids():
+                    self.state.simulate(provider_id, simulation)
 
     def _log(self, event: Event) -> None:
         self.ledger.append(event)
@@ -420,6 +523,11 @@ class Registry:
         atexit.unregister(self.close)
         if self._pid != os.getpid():
             return
+        with self._lock:
+            memory, self._memory = self._memory, None
+        if memory is not None:
+            # First, while what it waits for can still answer.
+            memory.close()
         providers = self.state.providers_in_use()
         if providers:
 

@@ -1,22 +1,42 @@
-"""From an answer to its recording and back: a replayed answer is a `Reply` like any other, marked as replayed."""
+"""From an answer or a failure to its recording and back.
+
+A replayed answer is a `Reply` like any other, marked as replayed, and a replayed failure is raised as it was.
+"""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from itertools import groupby
 from typing import Any, Literal
 
 from .attempt import utc_now
-from .cassette import Choice, Recording, Vectors
+from .cassette import Attempted, Choice, Fault, Recording, Vectors, replayed
 from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.policies import Policy
-from .core.types import Call, Decision, Embedding, Reply, Request, Usage
-from .errors import NoEligibleModel
+from .core.pricing import total
+from .core.types import Call, Cost, Decision, Embedding, Reply, Request, Usage
+from .errors import NoEligibleModel, ProviderError, SekhaError
+from .state import State
 
-__all__ = ["decision", "embedding", "recording_of", "recording_of_embedding", "reply"]
+__all__ = [
+    "decision",
+    "embedding",
+    "error",
+    "failed_calls",
+    "recording_of",
+    "recording_of_embedding",
+    "recording_of_failure",
+    "relive",
+    "reply",
+]
 
 
-def recording_of(reply: Reply) -> Recording:
+def recording_of(reply: Reply, errors: Sequence[ProviderError]) -> Recording:
+    """`errors` are those of the calls that failed, in their order."""
     last = reply.calls[-1]
     return Recording(
         choice=_choice(reply.decision),
@@ -29,10 +49,12 @@ def recording_of(reply: Reply) -> Recording:
         finish_reason=reply.finish_reason,
         text=reply.text,
         notes=reply.notes,
+        simulated=last.simulated,
+        attempts=_attempted(reply.calls, errors),
     )
 
 
-def recording_of_embedding(embedding: Embedding) -> Recording:
+def recording_of_embedding(embedding: Embedding, errors: Sequence[ProviderError]) -> Recording:
     last = embedding.calls[-1]
     return Recording(
         choice=_choice(embedding.decision),
@@ -43,6 +65,22 @@ def recording_of_embedding(embedding: Embedding) -> Recording:
         usage=last.usage,
         served_model=last.served_model,
         vectors=Vectors.of(embedding.vectors),
+        simulated=last.simulated,
+        attempts=_attempted(embedding.calls, errors),
+    )
+
+
+def recording_of_failure(
+    error: SekhaError, decision: Decision, calls: Sequence[Call], errors: Sequence[ProviderError]
+) -> Recording:
+    return Recording.of_failure(_choice(decision), _attempted(calls, errors), Fault.of(error))
+
+
+def _attempted(calls: Sequence[Call], errors: Sequence[ProviderError]) -> tuple[Attempted, ...]:
+    failed = [call for call in calls if call.status == "error"]
+    return tuple(
+        Attempted(call.provider_id, call.provider_type, call.model_id, call.cost, Fault.of(error), call.simulated)
+        for call, error in zip(failed, errors, strict=True)
     )
 
 
@@ -78,7 +116,7 @@ def reply(
         provider_id=recording.provider_id,
         provider_type=recording.provider_type,
         model_id=recording.model_id,
-        calls=(_call(decision, recording, "chat"),),
+        calls=(*failed_calls(decision, recording, "chat"), _call(decision, recording, "chat")),
         cost=recording.replayed_cost,
         usage=recording.usage or Usage(),
         latency_ms=0.0,
@@ -101,7 +139,7 @@ def embedding(recording: Recording, decision: Decision) -> Embedding:
         cost=recording.replayed_cost,
         usage=recording.usage or Usage(),
         decision=decision,
-        calls=(_call(decision, recording, "embed"),),
+        calls=(*failed_calls(decision, recording, "embed"), _call(decision, recording, "embed")),
     )
 
 
@@ -114,6 +152,55 @@ def _choice(decision: Decision) -> Choice:
         model_id=decision.model_id,
         reason=decision.reason,
         estimated_cost=decision.estimated_cost,
+        providers=decision.snapshot.providers,
+    )
+
+
+def error(recording: Recording, fault: Fault, decision: Decision, calls: Sequence[Call]) -> SekhaError:
+    """The error the request ended in, with its causes."""
+    return fault.to_error(calls=calls, causes=_causes(recording), candidates=decision.candidates, decision=decision)
+
+
+def relive(recording: Recording, state: State) -> None:
+    """Let breakers and rests be as they were after the recorded request."""
+    for provider_id, group in groupby(recording.attempts, key=lambda attempt: attempt.provider_id):
+        answered = recording.failure is None and provider_id == recording.provider_id
+        state.relived(provider_id, [error for each in group if (error := _cause(each))], answered)
+    if recording.failure is None and not any(a.provider_id == recording.provider_id for a in recording.attempts):
+        state.relived(recording.provider_id, [], True)
+
+
+def _causes(recording: Recording) -> list[ProviderError]:
+    return [error for attempt in recording.attempts if (error := _cause(attempt))]
+
+
+def _cause(attempt: Attempted) -> ProviderError | None:
+    error = attempt.error.to_error()
+    return error if isinstance(error, ProviderError) else None
+
+
+def failed_calls(decision: Decision, recording: Recording, operation: Literal["chat", "embed"]) -> tuple[Call, ...]:
+    """The attempts that came to nothing, as calls."""
+    return tuple(
+        Call(
+            call_id=uuid.uuid4().hex,
+            decision_id=decision.decision_id,
+            ts=utc_now(),
+            attempt=number,
+            provider_id=attempt.provider_id,
+            provider_type=attempt.provider_type,
+            model_id=attempt.model_id,
+            operation=operation,
+            status="replayed",
+            streamed=False,
+            latency_ms=0.0,
+            cost=replayed(attempt.cost),
+            error_type=attempt.error.type,
+            error_message=attempt.error.message,
+            http_status=attempt.error.status,
+            simulated=attempt.simulated,
+        )
+        for number, attempt in enumerate(recording.attempts, 1)
     )
 
 
@@ -122,7 +209,7 @@ def _call(decision: Decision, recording: Recording, operation: Literal["chat", "
         call_id=uuid.uuid4().hex,
         decision_id=decision.decision_id,
         ts=utc_now(),
-        attempt=1,
+        attempt=len(recording.attempts) + 1,
         provider_id=recording.provider_id,
         provider_type=recording.provider_type,
         model_id=recording.model_id,
@@ -130,8 +217,16 @@ def _call(decision: Decision, recording: Recording, operation: Literal["chat", "
         status="replayed",
         streamed=False,
         latency_ms=0.0,
-        cost=recording.replayed_cost,
+        cost=_own_cost(recording),
         usage=recording.usage,
         served_model=recording.served_model,
         finish_reason=recording.finish_reason,
+        simulated=recording.simulated,
     )
+
+
+def _own_cost(recording: Recording) -> Cost:
+    """Of the answer alone, without the attempts before it."""
+    before, _ = total([attempt.cost.usd for attempt in recording.attempts])
+    whole = recording.replayed_cost
+    return whole if whole.usd is None else replace(whole, usd=max(whole.usd - before, Decimal(0)))

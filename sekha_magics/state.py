@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,12 +20,15 @@ from .core.budget import Budget
 from .core.catalogue import Catalogue, Entry, Latency, Price, Snapshot
 from .core.decide import decide
 from .core.policies import BUILT_IN, Policy
+from .core.simulation import Simulation
 from .core.types import Decision, Request
 from .core.wire import Endpoint
 from .errors import ConfigError, InvalidInput, ProviderError
 from .offers import build_catalogue
 from .prices import table_price
 from .providers import create, provider_types
+from .providers.simulated import Part, Simulated
+from .rehearsals import Rehearsals
 from .storage.forks import renew_in_child
 from .vitals import LATENCIES_KEPT, Vitals
 
@@ -58,6 +62,7 @@ class State:
         self._built: tuple[date, Catalogue] | None = None
         self.clock = clock
         self.vitals = Vitals()
+        self._rehearsals = Rehearsals()
         self._changes_at = 0.0
         self._latencies: dict[tuple[str, str], deque[float]] = {}
         self._snapshot: Snapshot | None = None
@@ -100,10 +105,30 @@ class State:
     # --- who is spoken to ---
 
     def provider(self, provider_id: str) -> Provider:
+        """Who is asked in one attempt: the provider, or one that pretends in its place."""
         with self._lock:
             if provider_id not in self._providers:
                 self._providers[provider_id] = create(self._endpoint(provider_id))
-            return self._providers[provider_id]
+            provider, part = self._providers[provider_id], self._rehearsals.part(provider_id)
+            return provider if part is None else Simulated(provider, part)
+
+    def simulations(self) -> Mapping[str, Simulation]:
+        """What providers pretend now."""
+        with self._lock:
+            return self._rehearsals.simulations()
+
+    def simulate(self, provider_id: str, simulation: Simulation | None) -> None:
+        """Let a provider pretend, in place of what it pretended before; None ends it, and forgets what it led to.
+
+        Raises `InvalidInput`.
+        """
+        with self._lock:
+            self._check_known(provider_id)
+            if simulation is None:
+                self._rehearsals.end(provider_id, self.vitals)
+            else:
+                self._rehearsals.begin(provider_id, simulation, self.vitals)
+            self._snapshot = None
 
     def providers_in_use(self) -> list[Provider]:
         with self._lock:
@@ -186,20 +211,51 @@ class State:
     def reset(self, provider_id: str | None) -> None:
         """Close the breakers and end the rests of one provider, or of all. Raises `InvalidInput`."""
         with self._lock:
-            known = [p.id for p in self.loaded.config.llm_providers]
-            if provider_id is not None and provider_id not in known:
-                raise InvalidInput(f"There is no provider {provider_id!r:.80}.", hint=f"There are {', '.join(known)}.")
-            self.vitals.reset(known if provider_id is None else [provider_id])
+            if provider_id is not None:
+                self._check_known(provider_id)
+            self.vitals.reset(self.provider_ids() if provider_id is None else [provider_id])
             self._snapshot = None
 
-    def succeeded(self, provider_id: str, model_id: str, latency_ms: float) -> None:
+    def provider_ids(self) -> list[str]:
+        """Those of the configuration; in a replay, which has none, those that were recorded."""
+        configured = [p.id for p in self.loaded.config.llm_providers]
+        return list(dict.fromkeys([*configured, *(e.provider_id for e in self.catalogue.entries)]))
+
+    def _check_known(self, provider_id: str) -> None:
+        known = self.provider_ids()
+        if provider_id not in known:
+            near = get_close_matches(str(provider_id), known, 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise InvalidInput(
+                f"There is no provider {provider_id!r:.80}.{meant}",
+                hint=f"There are {', '.join(known)}." if known else "None is configured.",
+            )
+
+    def succeeded(self, provider_id: str, model_id: str, latency_ms: float, part: Part | None = None) -> None:
+        """One attempt was answered; one that was simulated (`part`) says nothing of how the provider is."""
+        if part is not None:
+            return
         with self._lock:
             self.vitals.succeeded(provider_id, latency_ms)
             self.seen_latencies(provider_id, model_id, [latency_ms])
 
-    def failed(self, provider_id: str, error: ProviderError) -> None:
+    def failed(self, provider_id: str, error: ProviderError, part: Part | None = None) -> None:
+        """One attempt was not; one that was simulated (`part`) is forgotten when its simulation has ended meanwhile."""
         with self._lock:
-            self.vitals.failed(provider_id, error, self.clock())
+            if part is not None and part is not self._rehearsals.part(provider_id):
+                return
+            self.vitals.failed(provider_id, error, self.clock(), counts=part is None)
+            self._snapshot = None
+
+    def relived(self, provider_id: str, errors: Sequence[ProviderError], answered: bool) -> None:
+        """A recorded request, as if it were made now: it changes how the provider is, and counts in no statistics."""
+        with self._lock:
+            now, rules = self.clock(), self.catalogue.rules.breaker
+            permit = self.admit(provider_id)
+            for error in errors:
+                self.vitals.failed(provider_id, error, now, counts=False)
+            if permit is not None:
+                self.vitals.settle(provider_id, permit, None if answered or not errors else errors[-1], now, rules)
             self._snapshot = None
 
     def seen_latencies(self, provider_id: str, model_id: str, milliseconds: list[float]) -> None:

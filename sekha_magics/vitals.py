@@ -118,11 +118,11 @@ class Vitals:
         record.auth_failed = None
         record.latencies.append(latency_ms)
 
-    def failed(self, provider_id: str, error: ProviderError, now: float) -> None:
-        """One attempt was not."""
+    def failed(self, provider_id: str, error: ProviderError, now: float, *, counts: bool = True) -> None:
+        """One attempt was not; one that was simulated does not count."""
         record = self.of(provider_id)
-        record.calls += 1
-        record.errors += 1
+        record.calls += counts
+        record.errors += counts
         record.last_error = f"{type(error).__name__}: {error.message}"
         if isinstance(error, AuthenticationFailed):
             record.auth_failed = error.message

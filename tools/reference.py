@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from sekha_magics import errors
 from sekha_magics.accessor import Accessor
+from sekha_magics.billing import bill
 from sekha_magics.budget import Budget
 from sekha_magics.cassette import Cassette
 from sekha_magics.cli import _parser
@@ -32,6 +33,7 @@ from sekha_magics.magics.entry import SekhaMagics
 from sekha_magics.magics.options import CHAT, COST, ROUTE, SUBCOMMANDS
 from sekha_magics.mapping.answers import Answer, Quote
 from sekha_magics.mapping.job import Job
+from sekha_magics.memory.store import Memory
 from sekha_magics.registry import Registry, get_registry, set_registry
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -164,7 +166,11 @@ def _commands(parser: argparse.ArgumentParser, says: str) -> Iterator[Sequence[s
         words = " ".join(
             [
                 parser.prog,
-                *(f"[{a.metavar}]" if a.nargs == "?" else str(a.metavar) for a in own if not a.option_strings),
+                *(
+                    f"[{a.metavar}]" if a.nargs == "?" else f"[{a.metavar} ...]" if a.nargs == "*" else str(a.metavar)
+                    for a in own
+                    if not a.option_strings
+                ),
             ]
         )
         options = [
@@ -203,7 +209,9 @@ def fields(of: type) -> Callable[[], str]:
 
 
 def functions() -> str:
-    return rows(("name", "promise"), ((_signature(f.__name__, f), _promise(f)) for f in (get_registry, set_registry)))
+    return rows(
+        ("name", "promise"), ((_signature(f.__name__, f), _promise(f)) for f in (get_registry, set_registry, bill))
+    )
 
 
 def error_classes() -> str:
@@ -252,6 +260,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "functions": functions,
     "registry": methods(Registry),
     "ledger": methods(Ledger),
+    "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),
     "decision": fields(Decision),

@@ -1,4 +1,4 @@
-"""One answer as a cassette keeps it: the choice that was made, who answered, what was said and what it cost.
+"""One answer or failure as a cassette keeps it: the choice that was made, who was asked, what came of it and its cost.
 
 Times and ids are not kept, so that recording the same answers again changes nothing in the file.
 """
@@ -8,22 +8,29 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import date
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..core.types import Cost, CostSource, Usage
+from ..core.breaker import BreakerState
+from ..core.catalogue import ProviderState
+from ..core.pricing import total
+from ..core.types import Cost, Usage
+from .fault import Fault
+from .fields import cost_from, cost_to, count, flag, money, optional_text, section, sections, text, usage_from, usd
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Choice", "Recording", "Vectors"]
+__all__ = ["Attempted", "Choice", "Recording", "Vectors", "replayed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was decided for the request; the fields of `Decision` that a reader of the file can use."""
+    """What was decided for the request; the fields of `Decision` that a reader of the file can use.
+
+    `providers` are those that were not in their first state: who failed before, who rested.
+    """
 
     task: str
     policy: str
@@ -32,6 +39,7 @@ class Choice:
     model_id: str
     reason: str
     estimated_cost: Decimal | None = None
+    providers: Mapping[str, ProviderState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,44 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempted:
+    """One attempt that failed: who was asked, what went wrong and what it cost. `simulated` marks a rehearsal."""
+
+    provider_id: str
+    provider_type: str
+    model_id: str
+    cost: Cost
+    error: Fault
+    simulated: bool = False
+
+    def to_json(self, redact: Callable[[str], str]) -> dict[str, Any]:
+        return {
+            "provider_id": self.provider_id,
+            "provider_type": self.provider_type,
+            "model_id": self.model_id,
+            "cost": cost_to(self.cost),
+            **({"simulated": True} if self.simulated else {}),
+            "error": self.error.to_json(redact),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Attempted:
+        return cls(
+            provider_id=text(value, "provider_id"),
+            provider_type=text(value, "provider_type"),
+            model_id=text(value, "model_id"),
+            cost=cost_from(section(value, "cost")),
+            error=Fault.from_json(section(value, "error")),
+            simulated=flag(value, "simulated"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
-    """An answer: `text` of a chat or `vectors` of an embedding. The provider and model named here are who answered,
-    which after a failover are not those of `choice`. `cost` is as it was when recorded.
+    """What a request ended in: `text` of a chat, `vectors` of an embedding, or the error in `failure`.
+
+    The provider and model named here are who answered, which after a failover are not those of `choice`; of a failure,
+    who was asked last. `cost` is as it was when recorded. `attempts` are those that failed on the way.
     """
 
     choice: Choice
@@ -71,17 +114,34 @@ class Recording:
     text: str | None = None
     vectors: Vectors | None = None
     notes: tuple[str, ...] = ()
+    simulated: bool = False
+    attempts: tuple[Attempted, ...] = ()
+    failure: Fault | None = None
 
     @property
     def replayed_cost(self) -> Cost:
         """The recorded amount, marked as money that was not spent again."""
-        return Cost(self.cost.usd, "replayed", self.cost.recorded_source or self.cost.source, self.cost.price_as_of)
+        return replayed(self.cost)
 
     def to_json(self, redact: Callable[[str], str]) -> dict[str, Any]:
-        """`decision` and `answer` as plain JSON values; what people or models wrote has passed through `redact`."""
+        """`decision`, the failed `attempts`, and `answer` or `error` as plain JSON values; what people or models wrote
+        has passed through `redact`."""
+        attempts = [attempt.to_json(redact) for attempt in self.attempts]
+        before = {"decision": self._decision(redact), **({"attempts": attempts} if attempts else {})}
+        if self.failure is not None:
+            return {**before, "error": self.failure.to_json(redact)}
+        return {**before, "answer": self._answer(redact)}
+
+    def _decision(self, redact: Callable[[str], str]) -> dict[str, Any]:
         decision = asdict(self.choice)
         decision["reason"] = redact(self.choice.reason)
-        decision["estimated_cost"] = _money(self.choice.estimated_cost)
+        decision["estimated_cost"] = money(self.choice.estimated_cost)
+        del decision["providers"]
+        if states := self.choice.providers:
+            decision["providers"] = {name: _state_json(state, redact) for name, state in sorted(states.items())}
+        return decision
+
+    def _answer(self, redact: Callable[[str], str]) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "provider_id": self.provider_id,
             "provider_type": self.provider_type,
@@ -98,38 +158,58 @@ class Recording:
             answer["vectors"] = [base64.b64encode(row).decode() for row in _rows(self.vectors)]
         if self.usage is not None:
             answer["usage"] = asdict(self.usage)
-        answer["cost"] = {"usd": _money(self.cost.usd), "source": self.cost.source}
-        if self.cost.price_as_of is not None:
-            answer["cost"]["price_as_of"] = self.cost.price_as_of.isoformat()
+        answer["cost"] = cost_to(self.cost)
         if self.notes:
             answer["notes"] = [redact(note) for note in self.notes]
-        return {"decision": decision, "answer": answer}
+        if self.simulated:
+            answer["simulated"] = True
+        return answer
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Recording:
         """The inverse of `to_json`. Raises `ValueError` with what is wrong; a file is not to be trusted in anything."""
-        decision, answer = _section(value, "decision"), _section(value, "answer")
-        ids = {name: _text(decision, name) for name in ("task", "policy", "provider_id", "provider_type", "model_id")}
-        choice = Choice(**ids, reason=_text(decision, "reason"), estimated_cost=_usd(decision, "estimated_cost"))
-        text, vectors = _optional_text(answer, "text"), _vectors(answer)
-        if (text is None) == (vectors is None):
+        choice = _choice(section(value, "decision"))
+        attempts = tuple(map(Attempted.from_json, sections(value, "attempts")))
+        if "error" in value:
+            if "answer" in value:
+                raise ValueError("there is both an `answer` and an `error`")
+            return cls.of_failure(choice, attempts, Fault.from_json(section(value, "error")))
+        answer = section(value, "answer")
+        said, vectors = optional_text(answer, "text"), _vectors(answer)
+        if (said is None) == (vectors is None):
             raise ValueError("`answer` must have either `text` or `vectors`")
         notes = answer.get("notes", [])
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise ValueError("`notes` must be a list of texts")
         return cls(
             choice=choice,
-            provider_id=_text(answer, "provider_id"),
-            provider_type=_text(answer, "provider_type"),
-            model_id=_text(answer, "model_id"),
-            cost=_cost(_section(answer, "cost")),
-            usage=_usage(answer),
-            served_model=_optional_text(answer, "served_model"),
-            finish_reason=_optional_text(answer, "finish_reason"),
-            text=text,
+            provider_id=text(answer, "provider_id"),
+            provider_type=text(answer, "provider_type"),
+            model_id=text(answer, "model_id"),
+            cost=cost_from(section(answer, "cost")),
+            usage=usage_from(answer),
+            served_model=optional_text(answer, "served_model"),
+            finish_reason=optional_text(answer, "finish_reason"),
+            text=said,
             vectors=vectors,
             notes=tuple(notes),
+            simulated=flag(answer, "simulated"),
+            attempts=attempts,
         )
+
+    @classmethod
+    def of_failure(cls, choice: Choice, attempts: tuple[Attempted, ...], failure: Fault) -> Recording:
+        """Of a request that nobody answered; without attempts nothing was sent."""
+        usd, unknown = total([attempt.cost.usd for attempt in attempts])
+        last = attempts[-1] if attempts else choice
+        cost = Cost(None, "unpriced") if unknown else Cost(usd, attempts[-1].cost.source if attempts else "computed")
+        return cls(
+            choice, last.provider_id, last.provider_type, last.model_id, cost, attempts=attempts, failure=failure
+        )
+
+
+def replayed(cost: Cost) -> Cost:
+    return Cost(cost.usd, "replayed", cost.recorded_source or cost.source, cost.price_as_of)
 
 
 def _rows(vectors: Vectors) -> list[bytes]:
@@ -137,70 +217,42 @@ def _rows(vectors: Vectors) -> list[bytes]:
     return [vectors.data[start : start + width] for start in range(0, len(vectors.data), width)] if width else []
 
 
-def _money(usd: Decimal | None) -> str | None:
-    return None if usd is None else str(usd)
+def _choice(decision: Mapping[str, Any]) -> Choice:
+    ids = {name: text(decision, name) for name in ("task", "policy", "provider_id", "provider_type", "model_id")}
+    states = section(decision, "providers") if "providers" in decision else {}
+    return Choice(
+        **ids,
+        reason=text(decision, "reason"),
+        estimated_cost=usd(decision, "estimated_cost"),
+        providers={name: _state(section(states, name)) for name in states},
+    )
 
 
-def _section(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = value.get(name)
-    if not isinstance(section, dict):
-        raise ValueError(f"`{name}` is missing or no mapping")  # noqa: TRY004 - the file is wrong, not a caller
-    return section
+def _state_json(state: ProviderState, redact: Callable[[str], str]) -> dict[str, Any]:
+    """What differs from the first state."""
+    first = asdict(ProviderState())
+    said = {name: value for name, value in asdict(state).items() if value != first[name]}
+    return {name: redact(value) if isinstance(value, str) else value for name, value in said.items()}
 
 
-def _text(section: Mapping[str, Any], name: str) -> str:
-    value = section.get(name)
-    if not isinstance(value, str):
-        raise ValueError(f"`{name}` is missing or no text")  # noqa: TRY004
-    return value
-
-
-def _optional_text(section: Mapping[str, Any], name: str) -> str | None:
-    return None if section.get(name) is None else _text(section, name)
-
-
-def _count(section: Mapping[str, Any], name: str) -> int:
-    value = section.get(name, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"`{name}` must be a whole number of 0 or more")
-    return value
-
-
-def _usd(section: Mapping[str, Any], name: str) -> Decimal | None:
-    text = _optional_text(section, name)
-    if text is None:
-        return None
-    try:
-        usd = Decimal(text)
-    except ArithmeticError:
-        raise ValueError(f"`{name}` is no amount of money") from None
-    # An exponent of a billion is a short text, and fills the memory when it is written out.
-    if not usd.is_finite() or usd < 0 or len(text) > 60 or not -40 <= usd.adjusted() <= 15:
-        raise ValueError(f"`{name}` is no amount of money")
-    return usd
-
-
-def _cost(section: Mapping[str, Any]) -> Cost:
-    source = _text(section, "source")
-    for known in get_args(CostSource):
-        if source == known:
-            as_of = _optional_text(section, "price_as_of")
-            return Cost(_usd(section, "usd"), known, None, None if as_of is None else date.fromisoformat(as_of))
-    raise ValueError(f"`source` of the cost is {source!r}, which is none of {', '.join(get_args(CostSource))}")
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage | None:
-    if answer.get("usage") is None:
-        return None
-    section = _section(answer, "usage")
-    return Usage(**{f.name: _count(section, f.name) for f in fields(Usage)})
+def _state(value: Mapping[str, Any]) -> ProviderState:
+    breaker = value.get("breaker", "closed")
+    if breaker not in get_args(BreakerState):
+        raise ValueError(f"`breaker` is {breaker!r:.80}, which is none of {', '.join(get_args(BreakerState))}")
+    return ProviderState(
+        auth_failed=optional_text(value, "auth_failed"),
+        breaker=breaker,
+        failures=count(value, "failures"),
+        probing=flag(value, "probing"),
+        rests=optional_text(value, "rests"),
+    )
 
 
 def _vectors(answer: Mapping[str, Any]) -> Vectors | None:
     rows = answer.get("vectors")
     if rows is None:
         return None
-    dimension = _count(answer, "dimension")
+    dimension = count(answer, "dimension")
     if not isinstance(rows, list) or not all(isinstance(row, str) for row in rows) or dimension == 0:
         raise ValueError("`vectors` must be a list of base64 texts, with their `dimension`")
     try:

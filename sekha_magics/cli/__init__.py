@@ -85,9 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--explain", action="store_true", help="print every candidate after the answer")
     chat.set_defaults(run=asking.chat)
 
-    cost = commands.add_parser("cost", parents=[configured], help="say what was spent, in all sessions")
-    cost.add_argument("--by", choices=sorted(spending.GROUPS), default="model")
+    cost = commands.add_parser(
+        "cost", parents=[configured], help="say what was spent: in all sessions, or in notebooks by their outputs alone"
+    )
+    cost.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="files, folders, or - for standard input; none: the ledger"
+    )
+    cost.add_argument("--by", choices=sorted({*spending.GROUPS, "cell"}))
     cost.add_argument("--since", type=date.fromisoformat, metavar="YYYY-MM-DD")
+    cost.add_argument("--ledger", action="store_true", help="add what the ledger knows of calls without output")
+    cost.add_argument("--diff", action="store_true", help="compare two notebooks, or two runs of one")
+    cost.add_argument("--json", action="store_true", help="the bill of the notebooks for programs")
     cost.set_defaults(run=spending.cost)
 
     config = commands.add_parser("config", help="check, show, migrate or trust a configuration")

@@ -1,4 +1,4 @@
-"""`sekha cost` and `sekha ledger`: what was spent, and the log it is read from."""
+"""`sekha cost` without a notebook, and `sekha ledger`: what was spent, and the log it is read from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from ..errors import InvalidInput
 from .terminal import known, opened, say
 
 __all__ = ["GROUPS", "cost", "export", "fold"]
@@ -17,14 +18,24 @@ GROUPS = {"model": "model_id", "provider": "provider_id", "task": "task", "noteb
 
 
 def cost(options: Options) -> None:
+    if options.notebooks:
+        from .billing import cost_of_notebooks
+
+        cost_of_notebooks(options)
+        return
+    if options.diff or options.json or options.ledger or options.by == "cell":
+        raise InvalidInput(
+            "--diff, --json, --ledger and --by cell are about notebooks.", hint="`sekha cost notebook.ipynb`"
+        )
     from ..display.tables import Table
 
+    by = options.by or "model"
     since = "true"
     if options.since is not None:
         midnight = datetime.combine(options.since, datetime.min.time()).astimezone(UTC)
         since = f"ts >= TIMESTAMPTZ '{midnight.isoformat()}'"
     query = (
-        f"SELECT {GROUPS[options.by]}, sum(calls) AS calls, sum(input_tokens) AS i, sum(output_tokens) AS o,"
+        f"SELECT {GROUPS[by]}, sum(calls) AS calls, sum(input_tokens) AS i, sum(output_tokens) AS o,"
         " sum(cost_usd) AS usd, sum(unpriced_calls) AS unpriced FROM costs"
         f" WHERE calls > 0 AND {since} GROUP BY ALL ORDER BY usd DESC NULLS LAST, calls DESC"
     )
@@ -33,7 +44,7 @@ def cost(options: Options) -> None:
     spent = [(name, int(calls), known(i), known(o), usd, int(unpriced)) for name, calls, i, o, usd, unpriced in found]
     rows = [(name, calls, i, o, _sum([usd], unpriced)) for name, calls, i, o, usd, unpriced in spent]
     total = _sum([usd for *_, usd, _ in spent], sum(unpriced for *_, unpriced in spent))
-    columns = (options.by, "calls", "tokens in", "tokens out", "cost")
+    columns = (by, "calls", "tokens in", "tokens out", "cost")
     say(Table(columns, rows, f"{total} in all sessions", right=frozenset({"cost"}), empty="no calls").to_plain())
 
 

@@ -214,7 +214,7 @@ def _finish(
     problems += [problem for problem in found if problem.path not in told]
     if problems or config is None:
         raise config_error(problems, origin)
-    config = _with_ledger_path(config, folder, origin)
+    config = _with_paths(config, folder, origin)
     if document is not None and document.found and not trust.is_trusted(document.path, document.content):
         asked = tuple(trust.demands(config, as_given, folder, house.provider_types, origin.overridden))
         if asked:
@@ -287,15 +287,18 @@ def _of_provider(value: Mapping[str, Any], path: KeyPath) -> str:
     return ""
 
 
-def _with_ledger_path(config: Config, folder: Path, origin: Origin) -> Config:
-    """An absolute path: what is relative in a file is relative to the file, wherever the kernel runs."""
-    if config.ledger.path is None:
-        return config
-    try:
-        path = folder / config.ledger.path.expanduser()
-    except RuntimeError:
-        raise config_error([Problem(("ledger", "path"), "names a user who is not known here")], origin) from None
-    return config.model_copy(update={"ledger": config.ledger.model_copy(update={"path": path})})
+def _with_paths(config: Config, folder: Path, origin: Origin) -> Config:
+    """With absolute paths: what is relative in a file is relative to the file, wherever the kernel runs."""
+    for name in ("ledger", "memory"):
+        section = getattr(config, name)
+        if section.path is None:
+            continue
+        try:
+            path = folder / section.path.expanduser()
+        except RuntimeError:
+            raise config_error([Problem((name, "path"), "names a user who is not known here")], origin) from None
+        config = config.model_copy(update={name: section.model_copy(update={"path": path})})
+    return config
 
 
 def _refuse_stray_keys(config: Config, keys: Mapping[str, Secret], origin: Origin) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "Config",
     "DefaultModels",
     "LedgerConfig",
+    "MemoryConfig",
     "ModelConfig",
     "PriceConfig",
     "ProviderConfig",
@@ -282,6 +283,17 @@ class LedgerConfig(_Section):
     content: Literal["full", "hash", "none"] = "full"
 
 
+class MemoryConfig(_Section):
+    """`path` is a folder, absolute once a configuration is loaded; None is `memory` in the data directory.
+
+    `enabled` keeps every named conversation. `hnsw` needs the extra `vss`; without it search is exact.
+    """
+
+    path: Path | None = None
+    enabled: bool = False
+    index: Literal["exact", "hnsw"] = "exact"
+
+
 class Config(_Section):
     config_version: Annotated[Literal["2.0"], BeforeValidator(_version)] = "2.0"
     llm_providers: Annotated[tuple[ProviderConfig, ...], BeforeValidator(_empty_list)]
@@ -289,6 +301,7 @@ class Config(_Section):
     routing: Annotated[RoutingConfig, BeforeValidator(_empty_section)] = RoutingConfig()
     budget: Annotated[BudgetConfig, BeforeValidator(_empty_section)] = BudgetConfig()
     ledger: Annotated[LedgerConfig, BeforeValidator(_empty_section)] = LedgerConfig()
+    memory: Annotated[MemoryConfig, BeforeValidator(_empty_section)] = MemoryConfig()
 
     def provider(self, provider_id: str) -> ProviderConfig:
         """The provider of this id. Raises KeyError."""

@@ -88,9 +88,9 @@ def demands(
             yield Problem((*at, "options"), f"gives options to `{provider.type}`, which may name hosts and files")
         if provider.local and not _within((*at, "local"), overridden) and not _stays_here(provider, kind):
             yield Problem((*at, "local"), "says that prompts stay on this machine, and they do not")
-    ledger = config.ledger.path
-    if ledger is not None and not _within(("ledger", "path"), overridden) and not _below(ledger, folder):
-        yield Problem(("ledger", "path"), "keeps the ledger outside the folder of the configuration")
+    for name, kept in (("ledger", config.ledger.path), ("memory", config.memory.path)):
+        if kept is not None and not _within((name, "path"), overridden) and not _below(kept, folder):
+            yield Problem((name, "path"), f"keeps the {name} outside the folder of the configuration")
 
 
 def _host(provider: ProviderConfig, kind: ProviderType, at: KeyPath) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core.pricing import total
 from .code import code_block
 from .decision import candidates_table, decision_metadata, decision_mimebundle
 from .markdown import fenced_code, preformatted, to_html
@@ -17,7 +18,10 @@ from .tables import QUIET
 from .text import one_line, to_html_text, to_plain
 
 if TYPE_CHECKING:
-    from ..core.types import Reply
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from ..core.types import Call, Reply
 
 __all__ = ["MIME_TYPE", "Format", "decision_mimebundle", "mimebundle", "quiet_line"]
 
@@ -129,6 +133,7 @@ def _facts(reply: Reply) -> dict[str, Any]:
 def _metadata(reply: Reply) -> dict[str, Any]:
     usage, cost = reply.usage, reply.cost
     last = reply.calls[-1] if reply.calls else None
+    priced, unpriced = _billed(reply.calls) if reply.calls else total([cost.usd])
     return {
         **decision_metadata(reply.decision),
         "provider_id": one_line(reply.provider_id),
@@ -141,6 +146,9 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
         "cost_usd": exact(cost.usd),
         "cost_source": cost.source,
+        "recorded_cost_source": recorded_source(cost),
+        "priced_usd": exact(priced),
+        "unpriced_calls": unpriced,
         "latency_ms": round(reply.latency_ms, 1),
         "ttft_ms": None if reply.ttft_ms is None else round(reply.ttft_ms, 1),
         "finish_reason": None if reply.finish_reason is None else one_line(reply.finish_reason),
@@ -148,5 +156,15 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "waited_ms": round(reply.waited_ms, 1),
         "conversation": None if reply.conversation is None else one_line(reply.conversation),
         "replayed": reply.replayed,
+        "simulated": bool(reply.calls) and all(call.simulated for call in reply.calls),
         "ts": last.ts if last else None,
     }
+
+
+def _billed(calls: Sequence[Call]) -> tuple[Decimal, int]:
+    """USD of all attempts that have a price, and how many others may have been billed.
+
+    A failed one is billed only if its answer had begun, and a simulated one never.
+    """
+    real = [call for call in calls if not call.simulated]
+    return total([c.cost.usd for c in real if c.cost.usd is not None or c.status != "error" or c.ttft_ms is not None])

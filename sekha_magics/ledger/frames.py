@@ -1,8 +1,4 @@
-"""DataFrames from DuckDB: money stays exact, whole numbers stay whole beside a missing one, times are UTC.
-
-Money is pandas' Arrow decimal. It sums, groups and sorts exactly, stays Decimal in every sum, counts as numeric (so that
-it can be plotted), and takes a seventh of the memory of an object column of Decimals.
-"""
+"""DataFrames from DuckDB: money stays `Decimal`, whole numbers stay whole beside a missing one, times are UTC."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ CATEGORIES = frozenset(
 
 
 def to_frame(relation: Any, categories: Collection[str] = ()) -> pd.DataFrame:
-    """The rows of a DuckDB relation. Lists are Python lists, a missing list is None, a missing Decimal is NA.
+    """The rows of a DuckDB relation. Lists are Python lists, a missing list is None, a missing Decimal or text is None.
 
     Text in the columns named in `categories` becomes a categorical whose categories are sorted. A name that a query
     gives two columns gets a number the second time.
@@ -50,11 +46,7 @@ def to_frame(relation: Any, categories: Collection[str] = ()) -> pd.DataFrame:
         pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(),
         pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(),
     }  # fmt: skip
-
-    def dtype(kind: Any) -> Any:
-        return pd.ArrowDtype(kind) if pa.types.is_decimal(kind) else whole.get(kind)
-
-    frame: pd.DataFrame = table.to_pandas(types_mapper=dtype, use_threads=False, date_as_object=False)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get, use_threads=False, date_as_object=False)
     for name, values in lists.items():
         frame[name] = pd.Series(values, index=frame.index, dtype=object)
     for name in frame.columns.intersection(list(categories)):

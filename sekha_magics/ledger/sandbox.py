@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from ..errors import LedgerError
+from ..errors import LedgerError, SekhaError
 from .binding import bound, is_frame, mentioned_frames
 from .frames import to_frame
 from .words import Word, tables_read, words
@@ -27,19 +27,24 @@ _SLICE_SECONDS = 0.2
 # with it; the second runs a text as a query, and could so spell the name of the first in pieces.
 _FORBIDDEN = frozenset({"enable_logging", "query"})
 
+_LEDGER = "`SHOW TABLES` lists the ledger's tables and views; your DataFrames go by their names."
+
 
 def answer(
     connection: Any,
     query: str,
     variables: Mapping[str, Any],
     parameters: Mapping[str, Any],
-    ledgers: Collection[str],
+    own: Collection[str],
+    refusal: type[SekhaError] = LedgerError,
+    sees: str = _LEDGER,
 ) -> pd.DataFrame:
     """The rows of the last statement of `query`; no rows and no columns for a statement that gives none.
 
-    Frames are looked up in `variables` by the names the query mentions; `ledgers` names the tables that keep their name,
-    and a frame of such a name is reached as `notebook.<name>`. `connection` is of no use for anything else afterwards.
-    Raises `LedgerError` when DuckDB refuses the query, and `InvalidInput` for a parameter without a fitting value.
+    Frames are looked up in `variables` by the names the query mentions; `own` names the tables that keep their name, and
+    a frame of such a name is reached as `notebook.<name>`. `connection` is of no use for anything else afterwards.
+    Raises `refusal` when DuckDB refuses the query, with `sees` as the hint, and `InvalidInput` for a parameter without a
+    fitting value.
     """
     import duckdb
     import pandas as pd
@@ -47,9 +52,9 @@ def answer(
     try:
         statements = connection.extract_statements(query)
         said = words(query)
-        _refuse_forbidden(said)
+        _refuse_forbidden(said, refusal)
         values = [bound(set(statement.named_parameters), parameters) for statement in statements]
-        _add_frames(connection, mentioned_frames({word.text for word in said}, variables), ledgers)
+        _add_frames(connection, mentioned_frames({word.text for word in said}, variables), own, refusal)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
 
@@ -61,10 +66,10 @@ def answer(
 
         return _interruptible(run, connection.interrupt)
     except (duckdb.Error, UnicodeError) as error:
-        raise LedgerError(f"DuckDB refuses the query: {error}", hint=_hint(query, variables)) from error
+        raise refusal(f"DuckDB refuses the query: {error}", hint=_hint(query, variables) or sees) from error
 
 
-def _add_frames(connection: Any, frames: Mapping[str, Any], ledgers: Collection[str]) -> None:
+def _add_frames(connection: Any, frames: Mapping[str, Any], own: Collection[str], refusal: type[SekhaError]) -> None:
     import duckdb
 
     connection.execute("CREATE SCHEMA notebook")
@@ -74,18 +79,18 @@ def _add_frames(connection: Any, frames: Mapping[str, Any], ledgers: Collection[
         try:
             connection.register(hidden, frame)
             connection.execute(f"CREATE VIEW notebook.{quoted} AS SELECT * FROM {hidden}")
-            if name.lower() not in ledgers:
+            if name.lower() not in own:
                 connection.execute(f"CREATE VIEW {quoted} AS SELECT * FROM {hidden}")
         except duckdb.Error as error:
-            raise LedgerError(
+            raise refusal(
                 f"DuckDB cannot read the DataFrame {name}: {error}", hint="Leave out the columns it has no type for."
             ) from error
 
 
-def _refuse_forbidden(said: Collection[Word]) -> None:
+def _refuse_forbidden(said: Collection[Word], refusal: type[SekhaError]) -> None:
     for word in said:
         if word.text.lower() in _FORBIDDEN and word.behind == "(":
-            raise LedgerError(f"{word.text}() cannot be used here: a query reads tables, and nothing else.")
+            raise refusal(f"{word.text}() cannot be used here: a query reads tables, and nothing else.")
 
 
 def _interruptible(run: Callable[[], Any], interrupt: Callable[[], None]) -> Any:
@@ -110,10 +115,10 @@ def _interruptible(run: Callable[[], Any], interrupt: Callable[[], None]) -> Any
     return done.result()
 
 
-def _hint(query: str, variables: Mapping[str, Any]) -> str:
+def _hint(query: str, variables: Mapping[str, Any]) -> str | None:
     if "{{" in query:
         return "Values are bound, not pasted: write $name, without quotes, instead of {{ name }}."
     for name in tables_read(query):
         if name in variables and not is_frame(variables[name]):
             return f"{name} is a {type(variables[name]).__name__}; only DataFrames and Arrow tables can be read."
-    return "`SHOW TABLES` lists the ledger's tables and views; your DataFrames go by their names."
+    return None

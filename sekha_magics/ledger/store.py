@@ -143,7 +143,9 @@ class Ledger(Views):
             raise InvalidInput(f"A query is a text, not a {type(query).__name__}.")
         for name, given in (("frames", frames), ("parameters", parameters)):
             if given is not None and not isinstance(given, Mapping):
-                raise InvalidInput(f"{name} is a {type(given).__name__}.", hint='It is a mapping, such as {"mine": df}.')
+                raise InvalidInput(
+                    f"{name} is a {type(given).__name__}.", hint='It is a mapping, such as {"mine": df}.'
+                )
         if frames is None:
             caller = sys._getframe(1)
             frames = ChainMap(dict(caller.f_locals), caller.f_globals)

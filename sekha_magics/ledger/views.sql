@@ -1,14 +1,16 @@
 -- Views over the ledger's tables. The comment above each is its text in the reference.
 --
--- In all of them cost_usd is money spent: a replayed or simulated call spends none, and a failed one only where its answer
--- had begun, since others are not billed. It is NULL where the price is unknown; in a sum that leaves such calls out,
--- unpriced_calls says how many, and the sum is NULL when nothing but unpriced calls was made.
+-- In all of them cost_usd is money spent: a replayed call spends none, a simulated one what its provider was really asked,
+-- and a failed one counts as unpriced only where its answer had begun, since others are not billed. It is NULL where the
+-- price is unknown; a sum leaves such calls out, unpriced_calls says how many, and the sum is NULL when nothing but
+-- unpriced calls was made.
 
 CREATE OR REPLACE VIEW sekha_judged AS
 SELECT
     *,
     coalesce(status = 'replayed', false) OR coalesce(cost_source = 'replayed', false) AS replayed,
-    NOT (replayed OR coalesce(simulated, false)) AS spends,
+    NOT replayed AS spends,
+    NOT replayed AND NOT coalesce(simulated, false) AS earnest,
     spends AND cost_usd IS NULL AND (status <> 'error' OR ttft_ms IS NOT NULL) AS unpriced
 FROM calls;
 
@@ -105,8 +107,8 @@ SELECT
 FROM sekha_judged AS j
 LEFT JOIN decisions AS d ON j.decision_id = d.decision_id;
 
--- Calls, tokens and money by day (of UTC), provider, model and task. Replayed and simulated calls are left out. Each call
--- counts for the model it was sent to, also when another answered in the end.
+-- Calls, tokens and money by day (of UTC), provider, model and task. Replayed calls are left out. Each call counts for the
+-- model it was sent to, also when another answered in the end.
 CREATE OR REPLACE VIEW spending AS
 SELECT
     CAST(timezone('UTC', j.ts) AS DATE) AS day,
@@ -200,7 +202,7 @@ SELECT
     END AS cost_usd,
     count(*) FILTER (unpriced) AS unpriced_calls
 FROM sekha_judged
-WHERE spends
+WHERE earnest
 GROUP BY provider_id, model_id;
 
 -- The speed and reliability of each model at each provider, day by day (of UTC): the measures of provider_stats over time.
@@ -219,7 +221,7 @@ SELECT
     1000 * (sum(output_tokens) FILTER (status = 'ok' AND output_tokens > 0 AND latency_ms > 0))
     / (sum(latency_ms) FILTER (status = 'ok' AND output_tokens > 0 AND latency_ms > 0)) AS tokens_per_second
 FROM sekha_judged
-WHERE spends
+WHERE earnest
 GROUP BY ALL;
 
 -- One row for each call that failed, with what the provider said. saved is true when another attempt of the same request

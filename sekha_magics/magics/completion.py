@@ -28,8 +28,10 @@ __all__ = ["SekhaMatcher"]
 _LINE = re.compile(
     r"(?:\s*|.*=\s*|\s*%time(?:it)?\s+)(?P<percent>%%?)(?P<name>sekha(?:_\w+)?)\s+(?P<rest>.*)", re.DOTALL
 )
+_BEHIND_WORDS = re.compile(r"""(?:(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)\s+)+(-.*)""", re.DOTALL)
 _HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
 _TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
+_STATUSES = ("429", "500", "503", "529", "401", "404")
 _POLICIES = ("priority", "cheapest", "fastest")
 _IMAGE_MODULES = ("PIL.", "matplotlib.", "numpy")
 
@@ -66,7 +68,8 @@ class SekhaMatcher:
     def _behind(self, table: Table, text: str) -> tuple[str, list[str]]:
         place = table.place(text)
         fragment = place.fragment
-        if place.kind == "rest" and table.words and (behind := re.match(r"\S+\s+(-.*)", fragment, re.DOTALL)):
+        searching = table is SUBCOMMANDS["search"]
+        if place.kind == "rest" and (table.words or searching) and (behind := _BEHIND_WORDS.match(fragment)):
             # A subcommand takes options behind its words too.
             return self._behind(table, behind[1])
         if place.kind == "flag" or (place.kind == "rest" and not fragment and not table.words):
@@ -93,10 +96,16 @@ class SekhaMatcher:
         match source:
             case "models":
                 return _model_names()
+            case "providers":
+                return _provider_ids()
+            case "statuses":
+                return _STATUSES
             case "policies":
                 return _policies()
             case "conversations":
                 return _conversations()
+            case "folders":
+                return _folders()
             case "variables":
                 return self._variables()
             case "images":
@@ -150,9 +159,27 @@ def _policies() -> list[str]:
     return list(standing.state.policies) if standing is not None else list(_POLICIES)
 
 
+def _provider_ids() -> list[str]:
+    standing = registry_if_standing()
+    if standing is not None:
+        return standing.state.provider_ids()
+    return list(dict.fromkeys(provider for provider, _ in _configured()))
+
+
 def _conversations() -> list[str]:
     standing = registry_if_standing()
-    return standing.conversations() if standing is not None else []
+    if standing is None:
+        return []
+    remembered = standing.remembered
+    kept = remembered.names() if remembered is not None else []
+    # A name with a blank would have to stand in quotes.
+    return [name for name in dict.fromkeys([*standing.conversations(), *kept]) if not re.search(r"\s", name)]
+
+
+def _folders() -> list[str]:
+    standing = registry_if_standing()
+    remembered = standing.remembered if standing is not None else None
+    return remembered.folders() if remembered is not None else []
 
 
 def _model_names() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SUBCOMMANDS", "TABLES", "TASKS",
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+SEARCH_MODES = ("hybrid", "vector", "text")
 MODES = ("record", "replay", "auto", "live")
 
 
@@ -39,6 +41,29 @@ def _temperature(text: str) -> float:
     if not isfinite(value) or value < 0:
         raise ValueError("a number from 0 up is expected")
     return value
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m)", text, re.ASCII)
+    if found is None:
+        raise ValueError("a time with its unit is expected, such as 8s, 500ms or 1m")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _status(text: str) -> tuple[int, float]:
+    """An HTTP status, and the share of requests that get it."""
+    found = re.fullmatch(r"(\d{3})(?::(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9}))?", text, re.ASCII)
+    if found is None:
+        raise ValueError("an HTTP status is expected, with or without a probability: 503 or 429:0.3")
+    code, share = int(found[1]), float(found[2] or 1)
+    if not 400 <= code <= 599:
+        raise ValueError("a status that is a failure is expected, from 400 to 599")
+    if not 0 < share <= 1:
+        raise ValueError("a probability above 0 and up to 1 is expected behind the colon")
+    return code, share
 
 
 def _usd(text: str) -> Decimal:
@@ -98,6 +123,10 @@ _LIMITS = (
     Option(("--max-cost",), "the most this may cost, in USD", "USD", _usd),
     Option(("--local-only",), "nothing leaves this machine"),
 )
+_SPAN = (
+    Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
+    Option(("--all",), "all sessions and all times"),
+)
 _RAW = Option(("--raw",), "leave {{ name }} as written")
 _NO_LOG = Option(("--no-log",), "keep this out of the ledger")
 
@@ -124,9 +153,14 @@ CHAT = Table(
 )
 
 ROUTE = Table(
-    ("%sekha_route [options] [prompt]", "%sekha_route --why [ID]"),
+    ("%sekha_route [options] [prompt]", "%sekha_route --why [ID] [--times]"),
     "Show which model would answer, and every candidate with its reasons; nothing is sent. The value is the decision.",
-    (Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True), *CHAT.options),
+    (
+        Option(("--why",), "explain the last decision, or the one with this id", "ID", optional=True),
+        Option(("--now",), "with --why: say also what would be chosen today, and what made the difference"),
+        Option(("--times",), "with --why: how long each attempt took, and the pause before it"),
+        *CHAT.options,
+    ),
     "It takes every option of %%sekha_chat, so that a line can be tried by changing the magic's name alone.",
 )
 
@@ -135,8 +169,7 @@ COST = Table(
     "What was spent, as a DataFrame: in this session, unless --since or --all says otherwise.",
     (
         Option(("--by",), "a row for each", "COLUMN", choices=GROUPS),
-        Option(("--since",), "from then on, in all sessions: 30m, 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
-        Option(("--all",), "all sessions and all times"),
+        *_SPAN,
     ),
 )
 
@@ -181,6 +214,56 @@ SUBCOMMANDS = {
         "The last decisions as a DataFrame, or where the ledger is.",
         (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
         words=("tail", "path"),
+    ),
+    "whatif": Table(
+        ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),
+        "What the requests of this session would have cost under another model, policy or limit, as a DataFrame: each "
+        "logged decision is taken again with the prices and the state of its own time. Nothing is sent.",
+        (*_WHO, *_LIMITS, *_SPAN),
+    ),
+    "search": Table(
+        ('%sekha search "what was said" [options]',),
+        "Find what notebooks remember, by meaning and by words, as a DataFrame.",
+        (
+            Option(("-k",), "how many messages", "COUNT", _count),
+            Option(("--mode",), "by meaning, by words, or both", "MODE", choices=SEARCH_MODES),
+            Option(("--folder",), "in this folder and those below it", "FOLDER", _filled, source="folders"),
+            Option(("--exclude",), "never in this one", "FOLDER", _filled, source="folders", repeat=True),
+            Option(("--label",), "with this label", "LABEL", _filled),
+        ),
+    ),
+    "memory": Table(
+        ("%sekha memory [stats]",),
+        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
+        words=("stats",),
+    ),
+    "simulate": Table(
+        (
+            "%sekha simulate --provider PROVIDER [--down] [--latency 8s] [--status 429:0.3] [--cut 20]",
+            "%sekha simulate [--provider PROVIDER] --off",
+            "%sekha simulate",
+        ),
+        "Let a provider misbehave in this kernel, to rehearse a failure, until --off; without options, say what is "
+        "simulated. Such calls are marked in the ledger and left out of its statistics.",
+        (
+            Option(("--provider",), "who misbehaves", "PROVIDER", _filled, source="providers"),
+            Option(("--down",), "refuse every connection"),
+            Option(("--latency",), "wait before answering, such as 8s or 500ms", "TIME", _seconds),
+            Option(
+                ("--status",),
+                "fail with this HTTP status, always or with a probability, such as 429:0.3",
+                "CODE[:PROBABILITY]",
+                _status,
+                source="statuses",
+            ),
+            Option(("--retry-after",), "with 429 or 503, the pause to ask for, such as 2s", "TIME", _seconds),
+            Option(("--cut",), "break the answer off after so many tokens", "COUNT", _count),
+            Option(("--seed",), "draw the same for the probability in every run", "INTEGER", _integer),
+            Option(("--off",), "end it; with --provider that one alone"),
+        ),
+        "Options combine, except that a provider which is down does nothing else. A new line takes the place of what "
+        "was simulated for that provider. When it ends, what it did to the provider's state is undone. An answer that "
+        "is cut was asked for, and costs what it costs.",
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }

@@ -34,5 +34,8 @@ def route(shell: InteractiveShell, line: str, names: Mapping[str, Any], defaults
         if arguments.rest.strip():
             raise UsageError("--why explains a decision that was taken: it takes an id and no prompt")
         return why(shell, arguments)
+    for name in ("times", "now"):
+        if name in arguments.values:
+            raise UsageError(f"--{name} belongs to --why: %sekha_route --why --{name}")
     written = arguments.rest if arguments.rest.strip() else _ANY_QUESTION
     return decide(shell, read_question(arguments, written, shell, names, defaults), arguments)

@@ -19,7 +19,10 @@ _MOST_ROWS = 200
 
 
 class ShownFrame(pd.DataFrame):
-    """`frame` with a caption and footnotes; `column` turns the values of a column of that name into what is shown."""
+    """`frame` with a caption and footnotes; `column` turns the values of a column of that name into what is shown.
+
+    `only` names the columns that are shown, in their order, where not all are.
+    """
 
     def __init__(
         self,
@@ -29,9 +32,10 @@ class ShownFrame(pd.DataFrame):
         footnotes: tuple[str, ...] = (),
         empty: str = "nothing to show",
         column: Mapping[str, Callable[[Any], object]] | None = None,
+        only: tuple[str, ...] = (),
     ) -> None:
         super().__init__(frame)  # type: ignore[call-arg]
-        object.__setattr__(self, "_shown_with", (caption, footnotes, empty, column or {}))
+        object.__setattr__(self, "_shown_with", (caption, footnotes, empty, column or {}, only))
 
     @property
     def _constructor(self) -> Callable[..., pd.DataFrame]:
@@ -39,16 +43,17 @@ class ShownFrame(pd.DataFrame):
 
     def table(self) -> Table:
         """The table that is shown: the first rows, when there are very many."""
-        caption, footnotes, empty, column = self.__dict__["_shown_with"]
-        names = [str(name) for name in self.columns]
+        caption, footnotes, empty, column, only = self.__dict__["_shown_with"]
+        seen = self[[name for name in only or self.columns if name in self.columns]]
+        names = [str(name) for name in seen.columns]
         as_shown = [column.get(name, _value) for name in names]
         rows = [
             [show(value) for show, value in zip(as_shown, row, strict=True)]
-            for row in self.head(_MOST_ROWS).itertuples(index=False, name=None)
+            for row in seen.head(_MOST_ROWS).itertuples(index=False, name=None)
         ]
         if len(self) > _MOST_ROWS:
             footnotes = (*footnotes, f"the first {_MOST_ROWS} of {len(self)} rows")
-        right = frozenset(str(name) for name in self.columns if _is_number(self[name]))
+        right = frozenset(str(name) for name in seen.columns if _is_number(seen[name]))
         return Table(tuple(names), rows, caption, footnotes, right=right, empty=empty)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:

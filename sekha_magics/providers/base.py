@@ -22,7 +22,7 @@ class Provider(ABC):
     """One configured provider. `traits` describes its type; a plugin defines its own."""
 
     traits: ClassVar[ProviderType]
-    counts_its_own_time: ClassVar[bool] = False
+    counts_its_own_time: bool = False
     """True where requests wait for each other: the provider itself ends one that takes longer than `timeout`."""
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -46,6 +46,7 @@ default_models: {embedding: nomic, chat_fast: null, chat_smart: ollama_local/lla
 routing: {default_task: chat_smart, policy: fastest, auto_fallback: false, require_vision_for_images: false,
           max_cost_per_request: 0.10}
 ledger: {path: mine.duckdb, content: hash}
+memory: {path: mine, enabled: true, index: hnsw}
 """,
     ).config
     provider = config.provider("ollama_local")
@@ -65,6 +66,7 @@ ledger: {path: mine.duckdb, content: hash}
     assert config.routing.max_cost_per_request == Decimal("0.10")
     assert config.ledger.path == tmp_path / "mine.duckdb"
     assert config.ledger.content == "hash"
+    assert (config.memory.path, config.memory.enabled, config.memory.index) == (tmp_path / "mine", True, "hnsw")
     with pytest.raises(KeyError):
         config.provider("nobody")
 
@@ -118,8 +120,8 @@ def test_any_price_comes_out_of_a_file_as_it_was_written(price: Decimal) -> None
     ("mapping", "path", "says"),
     [
         ({**one_provider(), "ruting": {}}, "ruting", "did you mean `routing`?"),
-        ({**one_provider(), "memory": {}}, "memory", "here stand config_version, llm_providers"),
-        ({**one_provider(), "memory": {}}, "memory", "is not a key"),
+        ({**one_provider(), "xylophones": {}}, "xylophones", "here stand config_version, llm_providers"),
+        ({**one_provider(), "xylophones": {}}, "xylophones", "is not a key"),
         ({**one_provider(), "routing": {"max_retries": -1}}, "routing.max_retries", "at least 0"),
         ({**one_provider(), "routing": {"experiments": []}}, "routing.experiments", "is not a key"),
         ({**one_provider(), "routing": {"circuit_breaker": {"failure_treshold": 3}}}, "treshold", "failure_threshold"),
@@ -184,6 +186,9 @@ def test_any_price_comes_out_of_a_file_as_it_was_written(price: Decimal) -> None
         ({**one_provider(), "default_models": 3}, "default_models", "must be a section"),
         ({**one_provider(), "ledger": {"content": "hashed"}}, "ledger.content", "did you mean `hash`?"),
         ({**one_provider(), "ledger": {"path": 3}}, "ledger.path", "must be a path"),
+        ({**one_provider(), "memory": {"path": 3}}, "memory.path", "must be a path"),
+        ({**one_provider(), "memory": {"enabled": "often"}}, "memory.enabled", "true or false"),
+        ({**one_provider(), "memory": {"index": "hnws"}}, "memory.index", "did you mean `hnsw`?"),
         ({**one_provider(), "routing": {"default_task": 3}}, "routing.default_task", "must be one of"),
         ({**one_provider(), "routing": {"max_cost_per_request": "free"}}, "max_cost_per_request", "must be a number"),
         ({1: 2, **one_provider()}, "1", "a key must be text"),

@@ -108,12 +108,14 @@ def test_a_variable_in_any_part_of_the_file_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../elsewhere.duckdb", "~/notes.txt", "/etc/passwd", "a/../../b"])
-def test_a_ledger_outside_its_folder_waits_for_trust(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("section", ["ledger", "memory"])
+def test_a_ledger_or_memory_outside_its_folder_waits_for_trust(tmp_path: Path, section: str, path: str) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
-    with pytest.raises(UntrustedConfig, match=r"ledger\.path"):
-        found(folder, {**one_provider(), "ledger": {"path": path}})
-    assert found(folder, {**one_provider(), "ledger": {"path": "inside/bill.duckdb"}}).config.ledger.path
+    with pytest.raises(UntrustedConfig, match=rf"{section}\.path"):
+        found(folder, {**one_provider(), section: {"path": path}})
+    config = found(folder, {**one_provider(), section: {"path": "inside/it"}}).config
+    assert getattr(config, section).path == folder / "inside/it"
 
 
 def test_all_that_needs_trust_is_told_at_once(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ UNPRICED = Cost(None, "unpriced")
         ([{"cost": UNPRICED, "status": "error", "ttft_ms": None}], Decimal(0), 0),
         ([{"cost": UNPRICED, "status": "error", "ttft_ms": 12.0}], None, 1),
         ([{"cost": Cost(Decimal("0.5"), "estimated"), "status": "interrupted"}], Decimal("0.5"), 0),
-        ([{"cost": Cost(Decimal("0.5"), "computed"), "simulated": True}], Decimal(0), 0),
+        ([{"cost": Cost(Decimal("0.5"), "computed"), "simulated": True}], Decimal("0.5"), 0),
     ],
     ids=["no call", "free", "unpriced", "partly", "refused", "broke off", "interrupted", "simulated"],
 )

@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +20,6 @@ from sekha_magics.ledger.store import TABLES, Ledger
 from sekha_magics.ledger.views import VIEWS
 
 from .events import event
-
-mpl.use("agg")
 
 DAY = 86_400
 UNPRICED = Cost(None, "unpriced")
@@ -106,7 +103,8 @@ def calls_of(events: list[Event]) -> pd.DataFrame:
                "simulated", "replayed", "usd", "input_tokens", "output_tokens", "latency_ms", "ts", "attempt",
                "answered", "ttft_ms", "error_type", "outcome"]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
-    frame["spends"] = ~(frame.replayed.astype(bool) | frame.simulated.astype(bool))
+    frame["spends"] = ~frame.replayed.astype(bool)
+    frame["earnest"] = frame.spends & ~frame.simulated.astype(bool)
     billed = (frame.status != "error") | frame.answered.astype(bool)
     frame["unpriced"] = frame.spends & frame.usd.isna() & billed
     return frame
@@ -174,8 +172,8 @@ def test_spending_adds_up_by_day_provider_model_and_task(tmp_path_factory: Facto
 @checks
 def test_the_sum_over_every_view_of_money_is_the_same(tmp_path_factory: Factory, events) -> None:
     with ledger_of(events, tmp_path_factory) as ledger:
-        frames = [ledger.costs(), ledger.charges(), ledger.spending(), ledger.sessions(), ledger.stats()]
-    sums = [frame.cost_usd.sum() for frame in frames]
+        frames = [ledger.costs(), ledger.charges(), ledger.spending(), ledger.sessions()]
+    sums = [sum(frame.cost_usd.dropna(), Decimal(0)) for frame in frames]
     assert sums == [sums[0]] * len(frames)
     counts = [int(frame["unpriced" if "unpriced" in frame else "unpriced_calls"].sum()) for frame in frames]
     assert counts == [counts[0]] * len(frames)
@@ -214,7 +212,7 @@ def test_daily_figures_are_those_of_the_days_successful_calls(tmp_path_factory: 
     keys = ["day", "provider_id", "model_id"]
     with ledger_of(events, tmp_path_factory) as ledger:
         found = records(ledger.daily_stats(), *keys)
-    groups = dict(iter(calls[calls.spends].groupby(keys)))
+    groups = dict(iter(calls[calls.earnest].groupby(keys)))
     assert found.keys() == groups.keys()
     for key, group in groups.items():
         row, well = found[key], group[group.status == "ok"]
@@ -289,9 +287,8 @@ def test_estimates_stand_beside_what_the_chosen_model_needed(tmp_path_factory: F
         ratio = None if pd.isna(row["input_tokens"]) else row["input_tokens"] / row["est_input_tokens"]
         assert row["est_input_tokens"] == 100
         assert (None if pd.isna(row["input_ratio"]) else row["input_ratio"]) == ratio
-    assert sorted(map(str, found.cost_usd)) == sorted(
-        str(usd) if usd is None else str(usd.quantize(Decimal("1e-12"))) for usd in answered.usd
-    ) or found.cost_usd.isna().any()
+    expected = [None if usd is None else usd.quantize(Decimal("1e-12")) for usd in answered.usd]
+    assert sorted(map(str, found.cost_usd)) == sorted(map(str, expected))
 
 
 # --- what the frames are made of -----------------------------------------------------------------
@@ -327,12 +324,10 @@ def test_times_are_utc_names_are_categories_and_money_is_exact(ledger: Ledger) -
     for name in ("provider_id", "provider_type", "model_id", "status", "operation", "cost_source"):
         assert isinstance(calls[name].dtype, pd.CategoricalDtype), name
     assert list(calls.model_id.cat.categories) == ["b", "gpt"]
-    assert calls.cost_usd.dtype == ledger.costs().cost_usd.dtype or "decimal128" in str(calls.cost_usd.dtype)
     assert calls.cost_usd.sum() == Decimal("0.3") and isinstance(calls.cost_usd.sum(), Decimal)
     by_model = calls.groupby("model_id").cost_usd.sum(min_count=1)
     assert by_model["gpt"] == Decimal("0.3") and pd.isna(by_model["b"])
-    assert pd.api.types.is_numeric_dtype(calls.cost_usd)
-    assert calls.groupby("model_id").cost_usd.sum().plot.bar() is not None
+    assert list(map(type, calls.cost_usd)) == [Decimal, type(None), Decimal, type(None)]
     assert str(ledger.spending().day.dtype).startswith("datetime64")
 
 

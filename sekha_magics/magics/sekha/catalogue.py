@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..arguments import Arguments
 from ..standing import registry
+from .simulate import rehearsed
 from .words import no_words
 
 if TYPE_CHECKING:
@@ -41,5 +42,6 @@ def health(arguments: Arguments) -> pd.DataFrame:
     return ShownFrame(
         registry().health(probe=probe),
         caption="providers, asked just now" if probe else "providers, as seen in this session",
+        footnotes=rehearsed(registry()),
         empty="no provider is configured",
     )

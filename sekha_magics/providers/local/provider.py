@@ -50,7 +50,7 @@ class LocalProvider(Provider):
     """
 
     traits: ClassVar[ProviderType] = BUILT_IN["local"]
-    counts_its_own_time: ClassVar[bool] = True
+    counts_its_own_time = True
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)

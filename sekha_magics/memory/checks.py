@@ -1,0 +1,149 @@
+"""What may be said to a memory: every argument is checked here, before a file is touched.
+
+Folders are paths like `/uni/notes`, and match by whole segments: `/uni` holds `/uni/notes`, not `/universe`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..errors import InvalidInput
+
+__all__ = [
+    "ROLES",
+    "check_choice",
+    "check_fields",
+    "check_flag",
+    "check_folder",
+    "check_folders",
+    "check_importance",
+    "check_k",
+    "check_name",
+    "check_texts",
+    "inside",
+    "sound",
+]
+
+ROLES = ("user", "assistant", "system", "tool")
+_MOST_HITS = 10_000
+_LONGEST_NAME = 300
+
+
+def sound(text: str) -> str:
+    """`text` with half of a surrogate pair, which no file can hold, as U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def inside(folder: str, parent: str) -> bool:
+    """Whether `folder` is `parent` or stands below it."""
+    return parent in ("/", folder) or folder.startswith(f"{parent}/")
+
+
+def check_folder(folder: Any, what: str = "folder") -> str:
+    """`folder` without a slash at its end. Raises `InvalidInput`."""
+    if isinstance(folder, str) and folder.startswith("/") and len(folder) <= _LONGEST_NAME:
+        path = sound(folder).rstrip("/")
+        segments = path.split("/")[1:]
+        if path.isprintable() and all(s.strip() == s and s not in ("", ".", "..") for s in segments):
+            return path or "/"
+    raise InvalidInput(
+        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
+    )
+
+
+def check_folders(folders: Any, what: str) -> tuple[str, ...]:
+    """One folder or several."""
+    if isinstance(folders, str):
+        return (check_folder(folders, what),)
+    if isinstance(folders, (bytes, Mapping)) or not isinstance(folders, Iterable):
+        raise InvalidInput(f"{what} is {folders!r:.80}.", hint='It is a folder or a list of folders: ["/uni/private"].')
+    return tuple(check_folder(folder, what) for folder in folders)
+
+
+def check_name(name: Any, what: str) -> str:
+    """A name or label: text on one line, not empty."""
+    if isinstance(name, str) and name.strip() and len(name) <= _LONGEST_NAME:
+        clean = sound(name.strip())
+        if clean.isprintable():
+            return clean
+    raise InvalidInput(
+        f"{what} is {name!r:.80}.", hint=f"It is a text on one line, of at most {_LONGEST_NAME} characters."
+    )
+
+
+def check_choice(value: Any, what: str, known: Sequence[str]) -> str:
+    if not isinstance(value, str) or value not in known:
+        raise InvalidInput(f"{what} is {value!r:.80}.", hint=f"It is one of {', '.join(known)}.")
+    return value
+
+
+def check_importance(value: Any) -> int:
+    return _whole(value, "importance", 1, 10)
+
+
+def check_k(value: Any) -> int:
+    return _whole(value, "k", 1, _MOST_HITS)
+
+
+def check_texts(texts: Any) -> tuple[str, ...]:
+    """One text or several, none of them empty."""
+    if isinstance(texts, str):
+        rows: tuple[Any, ...] = (texts,)
+    elif isinstance(texts, (bytes, Mapping)) or not isinstance(texts, Iterable):
+        raise InvalidInput(f"text is a {type(texts).__name__}.", hint="Give a text, or a list of texts.")
+    else:
+        rows = tuple(texts)
+    for number, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise InvalidInput(f"Text {number} is a {type(text).__name__}, not a text.", hint="Convert it with str().")
+        if not text.strip():
+            raise InvalidInput(f"Text {number} is empty.", hint="Leave empty texts out.")
+    return tuple(sound(text) for text in rows)
+
+
+def _whole(value: Any, what: str, least: int, most: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        raise InvalidInput(f"{what} is {value!r:.80}.", hint=f"It is a whole number from {least} to {most}.")
+    return number
+
+
+def check_flag(value: Any, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{what} is {value!r:.80}.", hint="It is True or False.")
+    return value
+
+
+def check_fields(fields: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:
+    """What is to be set, of the fields `known`; those of `needed` cannot be None."""
+    if not fields or (unknown := sorted(fields.keys() - set(known))):
+        raise InvalidInput(
+            f"{unknown[0]!r:.80} cannot be set." if fields else "There is nothing to set.",
+            hint=f"What can be set is {', '.join(known)}.",
+        )
+    return {name: _check_field(name, value, name in needed) for name, value in fields.items()}
+
+
+def _check_field(name: str, value: Any, needed: bool) -> Any:
+    if value is None:
+        if needed:
+            raise InvalidInput(f"{name} is None.", hint=f"A conversation cannot be without {name}.")
+        return None
+    match name:
+        case "folder":
+            return check_folder(value)
+        case "label":
+            return check_name(value, name)
+        case "importance":
+            return check_importance(value)
+        case "content":
+            return check_texts([value])[0]
+        case _:
+            return int(check_flag(value, name))

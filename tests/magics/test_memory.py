@@ -1,0 +1,83 @@
+"""`%sekha search` and `%sekha memory`: what was said in cells is found by a line, and shown as hostile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from sekha_magics import Registry, set_registry
+from tests.display.harmless import assert_harmless
+from tests.memory.registries import registry, scripted
+
+from .conftest import Ran
+
+Run = Callable[[str], Ran]
+
+
+@pytest.fixture
+def reg() -> Iterator[Registry]:
+    registry_in_use = registry(scripted())
+    set_registry(registry_in_use)
+    yield registry_in_use
+    set_registry(None)
+    registry_in_use.close()
+
+
+def test_what_a_cell_said_is_found_by_a_line(run: Run, reg: Registry) -> None:
+    run("%%sekha_chat -q -c plans\nbuy three apples <script>alert(1)</script> \x1b[31m")
+    reg.memory.add("sell pears", conversation="other", folder="/market/fruit", label="trade")
+    assert reg.memory.flush() == 0
+    found = run('%sekha search "three apples" -k 2 --mode text')
+    assert list(found.value["conversation"]) == ["plans", "plans"]
+    assert "what is remembered" in found.stdout and "\x1b" not in found.stdout
+    assert_harmless(found.value._repr_mimebundle_()["text/html"])
+    assert list(run("%sekha search sell pears --folder /market").value["content"]) == ["sell pears"]
+    assert list(run("%sekha search sell --label trade").value["content"]) == ["sell pears"]
+    assert set(run("%sekha search pears --exclude /market --exclude /x").value["conversation"]) == {"plans"}
+    nothing = run("%sekha search xyzzy --mode text")
+    assert nothing.value.empty and "nothing that fits" in nothing.stdout
+
+
+def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
+    reg.memory.add(["a", "b"])
+    reg.memory.flush()
+    for line in ("%sekha memory", "%sekha memory stats"):
+        shown = run(line)
+        assert shown.value.set_index("what").loc["messages", "count"] == 2
+        assert "embeddings_64_hashed" in shown.stdout and "searched exactly" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%sekha search", "nothing to look for"),
+        ('%sekha search ""', "nothing to look for"),
+        ("%sekha search x -k 0", "whole number above 0"),
+        ("%sekha search x --mode both", "not one of hybrid, vector, text"),
+        ("%sekha search x --folder uni", "folder is 'uni'"),
+        ("%sekha search x --foldr /uni", "Did you mean --folder"),
+        ("%sekha memory stat", "Did you mean stats"),
+        ("%sekha memory stats now", "'now' is not understood"),
+    ],
+)
+def test_a_line_that_makes_no_sense_says_what_would(run: Run, reg: Registry, line: str, says: str) -> None:
+    ran = run(line)
+    assert isinstance(ran.error, (UsageError, ValueError))
+    assert says in str(ran.error)
+
+
+def test_tab_knows_folders_conversations_and_options(shell: InteractiveShell, reg: Registry) -> None:
+    def completed(line: str) -> list[str]:
+        with provisionalcompleter():
+            return [one.text for one in shell.Completer.completions(line, len(line))]
+
+    reg.memory.add("x", conversation="kept", folder="/uni/notes")
+    assert completed("%sekha search x --folder /u") == ["/uni/notes"]
+    assert completed("%sekha search two words --exclude /u") == ["/uni/notes"]
+    assert completed("%sekha search x --mode t") == ["text"]
+    assert completed("%sekha memory ") == ["stats"]
+    assert completed("%sekha_chat -c k") == ["kept"]
