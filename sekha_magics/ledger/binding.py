@@ -23,7 +23,7 @@ _BINDABLE = "Text, numbers, dates, Decimals, None and lists of these can be boun
 
 def is_frame(value: object) -> bool:
     """Whether a query can read it as a table: a DataFrame of pandas or polars, an Arrow table."""
-    # By the protocol they share, so that none of their packages is imported. On the type: an instance may answer to all.
+    # By the protocol they share: none of their packages is imported. On the type: an instance may answer to all.
     return hasattr(type(value), "__arrow_c_stream__") and hasattr(type(value), "columns")
 
 
@@ -45,7 +45,7 @@ def mentioned_frames(names: set[str], variables: Mapping[str, Any]) -> dict[str,
 
 
 def bound(names: set[str], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of each parameter. Raises `InvalidInput` for a name without a value, or with one SQL has no type for."""
+    """The value of each parameter. Raises `InvalidInput` for a name without a value, or one SQL has no type for."""
     if numbered := sorted(name for name in names if name.isdigit()):
         raise InvalidInput(
             f"Parameter {numbered[0]} has no name.", hint="Write $name, where name is a variable, instead of ? or $1."

@@ -1,4 +1,4 @@
-"""The ledger's tables and views as a user may name them: their columns with DuckDB's types, without opening a ledger."""
+"""The ledger's tables and views as a user may name them: columns and DuckDB's types, without opening a ledger."""
 
 from __future__ import annotations
 

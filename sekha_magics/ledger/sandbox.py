@@ -1,7 +1,7 @@
 """A user's query over the ledger: it reads the ledger and the frames it was given, and reaches nothing else.
 
-No file and no address can be read or written, no extension loaded, no setting changed. Tables of its own live as long as
-the query. It runs in a thread of its own, so that Ctrl-C reaches the one who waits for it, and ends it.
+No file and no address can be read or written, no extension loaded, no setting changed. Tables of its own live as long
+as the query. It runs in a thread of its own, so that Ctrl-C reaches the one who waits for it, and ends it.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def answer(
 ) -> pd.DataFrame:
     """The rows of the last statement of `query`; no rows and no columns for a statement that gives none.
 
-    Frames are looked up in `variables` by the names the query mentions; `own` names the tables that keep their name, and
-    a frame of such a name is reached as `notebook.<name>`. `connection` is of no use for anything else afterwards.
-    Raises `refusal` when DuckDB refuses the query, with `sees` as the hint, and `InvalidInput` for a parameter without a
-    fitting value.
+    Frames are looked up in `variables` by the names the query mentions; `own` names the tables that keep their name,
+    and a frame of such a name is reached as `notebook.<name>`. `connection` is of no use for anything else afterwards.
+    Raises `refusal` when DuckDB refuses the query, with `sees` as the hint, and `InvalidInput` for a parameter without
+    a fitting value.
     """
     import duckdb
     import pandas as pd
@@ -54,17 +54,25 @@ def answer(
         said = words(query)
         _refuse_forbidden(said, refusal)
         values = [bound(set(statement.named_parameters), parameters) for statement in statements]
-        _add_frames(connection, mentioned_frames({word.text for word in said}, variables), own, refusal)
+        names = {word.text for word in said}
+        if "notebook" not in {name.lower() for name in names}:
+            names = {name for name in names if name.lower() not in own}
+        _add_frames(connection, mentioned_frames(names, variables), own, refusal)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
 
         def run() -> Any:
             relation = None
             for statement, given in zip(statements, values, strict=True):
-                relation = connection.sql(statement, params=given)
+                if statement.expected_result_type == [duckdb.ExpectedResultType.QUERY_RESULT]:
+                    # `sql` would answer this too, but does not say where in the query a mistake is.
+                    relation = connection.execute(statement, given)
+                else:
+                    relation = connection.sql(statement, params=given)
             return pd.DataFrame() if relation is None else to_frame(relation)
 
-        return _interruptible(run, connection.interrupt)
+        found: pd.DataFrame = _interruptible(run, connection.interrupt)
+        return found
     except (duckdb.Error, UnicodeError) as error:
         raise refusal(f"DuckDB refuses the query: {error}", hint=_hint(query, variables) or sees) from error
 
@@ -108,9 +116,10 @@ def _interruptible(run: Callable[[], Any], interrupt: Callable[[], None]) -> Any
         while thread.is_alive():
             thread.join(_SLICE_SECONDS)
     except BaseException:
-        interrupt()
-        # The connection must not be closed under a query that still runs.
-        thread.join()
+        # The connection must not be closed under a query that still runs, and one that has yet to begin hears nothing.
+        while thread.is_alive():
+            interrupt()
+            thread.join(_SLICE_SECONDS)
         raise
     return done.result()
 

@@ -208,7 +208,7 @@ def test_a_query_reaches_no_file_and_changes_nothing(
     ledger.flush()
     before = ledger.path.read_bytes()
     if query:
-        with pytest.raises(LedgerError, match="DuckDB refuses the query|cannot be used here"):
+        with pytest.raises(LedgerError, match=r"DuckDB refuses the query|cannot be used here"):
             ledger.sql(query)
     else:
         assert ledger.sql(query).empty
