@@ -173,12 +173,14 @@ def test_any_text_is_answered_or_refused_in_a_sentence(run: Run, shell: Interact
 
 
 INTERRUPTED = """
-import _thread, threading
+import _thread, signal, threading
 import sekha_magics.ledger.store as store
 from pathlib import Path
 
 ledger = store.Ledger(Path({path!r}))
 ledger.sql("SELECT 1 AS n")
+# Whoever started the tests may have had SIGINT ignored, in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(1.0, _thread.interrupt_main).start()
 try:
     ledger.sql("SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3")
