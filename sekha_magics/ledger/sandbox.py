@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LedgerError, SekhaError
@@ -110,16 +110,16 @@ def _interruptible(run: Callable[[], Any], interrupt: Callable[[], None]) -> Any
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
             done.set_exception(error)
 
-    thread = threading.Thread(target=work, name="sekha-query", daemon=True)
-    thread.start()
+    threading.Thread(target=work, name="sekha-query", daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(_SLICE_SECONDS)
+        # Not by the thread's own word: Python 3.11 takes a thread for ended whose `join` was interrupted.
+        while not done.done():
+            wait([done], _SLICE_SECONDS)
     except BaseException:
         # The connection must not be closed under a query that still runs, and one that has yet to begin hears nothing.
-        while thread.is_alive():
+        while not done.done():
             interrupt()
-            thread.join(_SLICE_SECONDS)
+            wait([done], _SLICE_SECONDS)
         raise
     return done.result()
 
