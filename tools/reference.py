@@ -27,10 +27,13 @@ from sekha_magics.cassette import Cassette
 from sekha_magics.cli import _parser
 from sekha_magics.config.schema import Config
 from sekha_magics.core.types import Call, Candidate, Cost, Decision, Embedding, Reply, Usage
+from sekha_magics.ledger.catalogue import columns
+from sekha_magics.ledger.store import TABLES as LEDGER_TABLES
 from sekha_magics.ledger.store import Ledger
+from sekha_magics.ledger.views import VIEWS, Views
 from sekha_magics.magics.arguments import Option, Table
 from sekha_magics.magics.entry import SekhaMagics
-from sekha_magics.magics.options import CHAT, COST, ROUTE, SUBCOMMANDS
+from sekha_magics.magics.options import CHAT, COST, ROUTE, SQL, SUBCOMMANDS
 from sekha_magics.mapping.answers import Answer, Quote
 from sekha_magics.mapping.job import Job
 from sekha_magics.memory.store import Memory
@@ -190,7 +193,8 @@ def _commands(parser: argparse.ArgumentParser, says: str) -> Iterator[Sequence[s
 
 def methods(of: type) -> Callable[[], str]:
     def table() -> str:
-        public = [(n, m) for n, m in vars(of).items() if not n.startswith("_") and _is_callable(m)]
+        own = {**vars(of), **(vars(Views) if of is Ledger else {})}
+        public = [(n, m) for n, m in own.items() if not n.startswith("_") and _is_callable(m)]
         return rows(("name", "promise"), ((_signature(n, m), _promise(m)) for n, m in public))
 
     return table
@@ -211,6 +215,21 @@ def fields(of: type) -> Callable[[], str]:
 def functions() -> str:
     return rows(
         ("name", "promise"), ((_signature(f.__name__, f), _promise(f)) for f in (get_registry, set_registry, bill))
+    )
+
+
+def ledger_views() -> str:
+    """Each view with the comment that stands above it in the SQL, and its columns."""
+    known = columns()
+    said = {
+        name: " ".join(line.removeprefix("-- ") for line in comment.splitlines())
+        for comment, name in re.findall(
+            r"((?:^-- .*\n)+)CREATE OR REPLACE VIEW (\w+)", LEDGER_TABLES.views, re.MULTILINE
+        )
+    }
+    return rows(
+        ("view", "rows", "columns"),
+        ((f"`{name}`", said[name], ", ".join(f"`{column}`" for column in known[name])) for name in VIEWS),
     )
 
 
@@ -253,6 +272,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "chat_options": lambda: options_of(CHAT.options),
     "route_options": lambda: options_of([o for o in ROUTE.options if o not in CHAT.options]),
     "cost_options": lambda: options_of(COST.options),
+    "sql_options": lambda: options_of(SQL.options),
     "subcommands": subcommands,
     "traits": traits,
     "config_keys": config_keys,
@@ -260,6 +280,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "functions": functions,
     "registry": methods(Registry),
     "ledger": methods(Ledger),
+    "ledger_views": ledger_views,
     "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),

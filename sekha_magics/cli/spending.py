@@ -14,7 +14,7 @@ from .terminal import known, opened, say
 __all__ = ["GROUPS", "cost", "export", "fold"]
 
 GROUPS = {"model": "model_id", "provider": "provider_id", "task": "task", "notebook": "notebook",
-          "day": "CAST(timezone('UTC', ts) AS DATE) AS day"}  # fmt: skip
+          "day": "strftime(timezone('UTC', ts), '%Y-%m-%d') AS day"}  # fmt: skip
 
 
 def cost(options: Options) -> None:
@@ -40,7 +40,7 @@ def cost(options: Options) -> None:
         f" WHERE calls > 0 AND {since} GROUP BY ALL ORDER BY usd DESC NULLS LAST, calls DESC"
     )
     with opened(options) as registry:
-        found = [tuple(row) for row in registry.ledger.sql(query).itertuples(index=False)]
+        found = registry.ledger.sql(query, frames={}).to_dict("split")["data"]
     spent = [(name, int(calls), known(i), known(o), usd, int(unpriced)) for name, calls, i, o, usd, unpriced in found]
     rows = [(name, calls, i, o, _sum([usd], unpriced)) for name, calls, i, o, usd, unpriced in spent]
     total = _sum([usd for *_, usd, _ in spent], sum(unpriced for *_, unpriced in spent))

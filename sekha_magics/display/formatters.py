@@ -17,6 +17,8 @@ __all__ = ["mark_drawn", "register", "unregister"]
 
 _MODULE = f"{__package__.rpartition('.')[0]}.core.types"
 _REPLY, _DECISION = "Reply", "Decision"
+_FRAME = (f"{__package__.rpartition('.')[0]}.magics.shown", "ShownFrame")
+_DRAWN_BY_CELLS = ((_MODULE, _REPLY), (_MODULE, _DECISION), _FRAME)
 
 
 class _Drawn:
@@ -25,15 +27,15 @@ class _Drawn:
     def __init__(self, shell: InteractiveShell) -> None:
         # Weak, since this is a value of a dictionary whose weak key is the shell.
         self._shell = ref(shell)
-        self._replies: list[Reply | Decision] = []
+        self._replies: list[object] = []
 
-    def add(self, reply: Reply | Decision) -> None:
+    def add(self, reply: object) -> None:
         self._replies.append(reply)
 
     def forget(self, *_: Any) -> None:
         self._replies.clear()
 
-    def show_or_pass(self, reply: Reply | Decision) -> None:
+    def show_or_pass(self, reply: object) -> None:
         """As an `_ipython_display_`: returning means shown, NotImplementedError leaves it to the other formatters."""
         if not self._is_value_of_cell() or not any(drawn is reply for drawn in self._replies):
             raise NotImplementedError
@@ -56,8 +58,8 @@ def register(shell: InteractiveShell) -> None:
     formatter = shell.display_formatter
     formatter.mimebundle_formatter.for_type_by_name(_MODULE, _REPLY, _reply_bundle)
     formatter.mimebundle_formatter.for_type_by_name(_MODULE, _DECISION, _decision_bundle)
-    for name in (_REPLY, _DECISION):
-        formatter.ipython_display_formatter.for_type_by_name(_MODULE, name, drawn.show_or_pass)
+    for module, name in _DRAWN_BY_CELLS:
+        formatter.ipython_display_formatter.for_type_by_name(module, name, drawn.show_or_pass)
     shell.events.register("post_run_cell", drawn.forget)
 
 
@@ -68,13 +70,13 @@ def unregister(shell: InteractiveShell) -> None:
         return
     shell.events.unregister("post_run_cell", drawn.forget)
     formatter = shell.display_formatter
-    for name in (_REPLY, _DECISION):
-        formatter.mimebundle_formatter.pop(f"{_MODULE}.{name}", None)
-        formatter.ipython_display_formatter.pop(f"{_MODULE}.{name}", None)
+    for module, name in _DRAWN_BY_CELLS:
+        formatter.mimebundle_formatter.pop(f"{module}.{name}", None)
+        formatter.ipython_display_formatter.pop(f"{module}.{name}", None)
 
 
-def mark_drawn(shell: InteractiveShell, reply: Reply | Decision) -> None:
-    """Say that the running cell has drawn this reply or decision: as the cell's value it is not drawn again.
+def mark_drawn(shell: InteractiveShell, reply: object) -> None:
+    """Say that the running cell has drawn this reply, decision or table: as its value it is not drawn again.
 
     It lands in `_` and `Out`. Shown later, or by `display`, it is drawn as ever. `shell` must be registered.
     """

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["to_frame"]
+__all__ = ["CATEGORIES", "to_frame"]
+
+# Columns of the ledger with few values among many rows. Ids, notebooks and conversations are left text.
+CATEGORIES = frozenset(
+    (
+        *("provider_id", "provider_type", "model_id", "served_model", "requested_model", "preferred_model"),
+        *("chosen_provider_id", "chosen_model_id", "answered_provider_id", "answered_model_id"),
+        *("task", "policy", "source", "outcome", "operation", "status", "error_type", "cost_source", "finish_reason"),
+        *("breaker_state",),
+    )
+)
 
 
-def to_frame(relation: Any) -> pd.DataFrame:
-    """The rows of a DuckDB relation. Lists are Python lists, a missing Decimal, text or list is None.
+def to_frame(relation: Any, categories: Collection[str] = ()) -> pd.DataFrame:
+    """The rows of a DuckDB relation. Lists are Python lists, a missing list is None, a missing Decimal or text is None.
 
-    A name that a query gives two columns gets a number the second time.
+    Text in the columns named in `categories` becomes a categorical whose categories are sorted. A name that a query
+    gives two columns gets a number the second time.
     """
     import pandas as pd
     import pyarrow as pa
@@ -28,13 +40,19 @@ def to_frame(relation: Any) -> pd.DataFrame:
             table = table.set_column(index, field.name, _whole(table.column(index)))
         elif pa.types.is_nested(field.type):
             lists[field.name] = table.column(index).to_pylist()
+        elif field.name in categories and pa.types.is_string(field.type):
+            table = table.set_column(index, field.name, table.column(index).dictionary_encode())
     whole = {
         pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(),
         pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(),
     }  # fmt: skip
-    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get, use_threads=False)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get, use_threads=False, date_as_object=False)
     for name, values in lists.items():
         frame[name] = pd.Series(values, index=frame.index, dtype=object)
+    for name in frame.columns.intersection(list(categories)):
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            found = frame[name].cat.categories
+            frame[name] = frame[name].cat.set_categories(sorted(found))
     return frame
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from ..storage.paths import data_path
 from ..storage.tables import Tables, quoted
 from ..storage.union import reading
 from .rows import request_from_json
+from .views import VIEWS, Views
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "Logged"]
 
 _HERE = Path(__file__).parent
-_VIEWS = ("costs", "provider_stats")
 TABLES = Tables(
     room="ledger",
     schema=(_HERE / "schema.sql").read_text(encoding="utf-8"),
@@ -67,7 +69,7 @@ class Counted(NamedTuple):
     request: Request
 
 
-class Ledger:
+class Ledger(Views):
     """The ledger in the DuckDB file `path`, by default `<data dir>/ledger.duckdb`; queue and texts stand beside it.
 
     `content` says what is kept of prompts and answers: `full` text, its `hash`, or `none` of it. `redact` goes over
@@ -131,14 +133,6 @@ class Ledger:
         frame = self._frame("SELECT * FROM calls ORDER BY ts, attempt, call_id")
         return self._writer.with_content(frame) if content else frame
 
-    def costs(self) -> pd.DataFrame:
-        """One row per decision with what its calls cost, oldest first. `cost_usd` leaves out `unpriced_calls` calls."""
-        return self._frame("SELECT * FROM costs ORDER BY ts, decision_id")
-
-    def stats(self) -> pd.DataFrame:
-        """One row per provider and model; replayed and simulated calls are left out."""
-        return self._frame("SELECT * FROM provider_stats ORDER BY provider_id, model_id")
-
     def latencies(self) -> list[tuple[str, str, list[float]]]:
         """Provider, model and the milliseconds of their last 50 successful calls, oldest first."""
         with self._reading() as connection:
@@ -152,19 +146,29 @@ class Ledger:
             rows = connection.execute(query, [session_id]).fetchall()
         return [Counted(p, m, task, read, written, request_from_json(text)) for p, m, task, read, written, text in rows]
 
-    def sql(self, query: str, frames: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
-        """Answer `query` over decisions, candidates, calls, ratings, snapshots, costs, provider_stats and `frames`.
+    def sql(
+        self, query: str, frames: Mapping[str, Any] | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Answer `query` over the ledger's tables and views, and over `frames`: by default the caller's DataFrames.
 
-        Where a frame has the name of one of these, the ledger's is meant. The query can read nothing else, no file
-        and no address, and change nothing. Raises `LedgerError` when DuckDB refuses it.
+        `$name` in the query is bound to `parameters["name"]`. Where a frame has the name of a table of the ledger, the
+        ledger's is meant, and the frame is `notebook.<name>`. The query can read nothing else, no file and no address,
+        and change nothing; Ctrl-C ends it. Raises `LedgerError` when DuckDB refuses it.
         """
         from .sandbox import answer
 
         if not isinstance(query, str):
             raise InvalidInput(f"A query is a text, not a {type(query).__name__}.")
-        taken = {*TABLES.keys, *_VIEWS}
+        for name, given in (("frames", frames), ("parameters", parameters)):
+            if given is not None and not isinstance(given, Mapping):
+                raise InvalidInput(
+                    f"{name} is a {type(given).__name__}.", hint='It is a mapping, such as {"mine": df}.'
+                )
+        if frames is None:
+            caller = sys._getframe(1)
+            frames = ChainMap(dict(caller.f_locals), caller.f_globals)
         with self._reading() as connection:
-            return answer(connection, query, {k: v for k, v in (frames or {}).items() if k.lower() not in taken})
+            return answer(connection, query, frames, parameters or {}, {*TABLES.keys, *VIEWS})
 
     def decision(self, decision_id: str | None = None, *, session_id: str | None = None) -> Logged:
         """The decision whose id begins with `decision_id`, or the last one, of that session if one is given.
@@ -203,7 +207,7 @@ class Ledger:
         folder with a Parquet file for each table and view. Prompts and answers are not part of it.
         """
         target = Path(path).expanduser().absolute()
-        known = (*TABLES.keys, *_VIEWS)
+        known = (*TABLES.keys, *VIEWS)
         if table not in known:
             raise InvalidInput(f"There is no table {table!r}.", hint=f"Known are {', '.join(known)}.")
         one = target.suffix.lower() in (".parquet", ".csv")
@@ -226,9 +230,9 @@ class Ledger:
 
 
 def _frame(connection: Any, query: str, parameters: list[Any] | None = None) -> pd.DataFrame:
-    from .frames import to_frame
+    from .frames import CATEGORIES, to_frame
 
-    return to_frame(connection.sql(query, params=parameters))
+    return to_frame(connection.sql(query, params=parameters), CATEGORIES)
 
 
 def _only(found: list[dict[str, Any]], decision_id: str | None) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class SekhaMatcher:
         before = context.text_until_cursor
         line = _LINE.fullmatch(before)
         if line is None or (line["percent"] == "%%" and not _opens_cell(context)):
+            if context.full_text.lstrip().startswith("%%sekha_sql"):
+                return self._query(before, context.full_text.lstrip().partition("\n")[2])
             in_prompt = context.full_text.lstrip().startswith("%%sekha_chat")
             return self._interpolation(before) if in_prompt else ("", [])
         table, rest = TABLES.get(line["name"]), line["rest"]
@@ -63,7 +65,14 @@ class SekhaMatcher:
             if not blank:
                 return word, _beginning(word, SUBCOMMANDS)
             table, rest = SUBCOMMANDS.get(word), behind
+        if line["name"] == "sekha_sql" and (place := TABLES["sekha_sql"].place(rest)).kind == "rest" and place.fragment:
+            return self._query(place.fragment, place.fragment)
         return ("", []) if table is None else self._behind(table, rest)
+
+    def _query(self, before: str, query: str) -> tuple[str, list[str]]:
+        from .sql_completion import complete
+
+        return complete(before, query, {name: self._shell.user_ns[name] for name in self._variables(_anything)})
 
     def _behind(self, table: Table, text: str) -> tuple[str, list[str]]:
         place = table.place(text)
@@ -134,6 +143,10 @@ def _opens_cell(context: CompletionContext) -> bool:
 
 def _beginning(fragment: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(fragment)]
+
+
+def _anything(value: object) -> bool:
+    return True
 
 
 def _is_code(value: object) -> bool:

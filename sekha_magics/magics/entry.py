@@ -18,7 +18,7 @@ from IPython.core.magic import (
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from ..errors import SekhaError
-from .options import CHAT, COST, FORMATS, ROUTE, TASKS, sekha_help
+from .options import CHAT, COST, FORMATS, ROUTE, SQL, TASKS, sekha_help
 
 __all__ = ["SekhaMagics"]
 
@@ -42,6 +42,8 @@ def _short_errors(magic: _Magic) -> _Magic:
             raise
         except KeyboardInterrupt as interrupt:
             said = "KeyboardInterrupt: the request was cancelled; what it cost is in the ledger"
+            if hasattr(interrupt, "_render_traceback_"):
+                raise
             interrupt._render_traceback_ = lambda: [said]  # type: ignore[attr-defined]
             raise
 
@@ -92,6 +94,15 @@ class SekhaMagics(Magics):  # type: ignore[misc]
 
         return cost(line)
 
+    @line_cell_magic  # type: ignore[untyped-decorator]
+    @no_var_expand  # type: ignore[untyped-decorator]
+    @needs_local_scope  # type: ignore[untyped-decorator]
+    @_short_errors
+    def sekha_sql(self, line: str, cell: str | None = None, local_ns: Any = None) -> Any:
+        from .sql import sql
+
+        return sql(self.shell, line, cell, self._names(local_ns))
+
     @line_magic  # type: ignore[untyped-decorator]
     @no_var_expand  # type: ignore[untyped-decorator]
     @_short_errors
@@ -103,6 +114,7 @@ class SekhaMagics(Magics):  # type: ignore[misc]
     sekha_chat.__doc__ = CHAT.help_text()
     sekha_route.__doc__ = ROUTE.help_text()
     sekha_cost.__doc__ = COST.help_text()
+    sekha_sql.__doc__ = SQL.help_text()
     sekha.__doc__ = sekha_help()
 
     def _names(self, local_ns: Any) -> MutableMapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .arguments import Option, Table
 
-__all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SUBCOMMANDS", "TABLES", "TASKS", "sekha_help"]
+__all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SQL", "SUBCOMMANDS", "TABLES", "TASKS", "sekha_help"]
 
 # Kept here and compared with the real list in a test: reading it there would load the core with the extension.
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
@@ -173,6 +173,18 @@ COST = Table(
     ),
 )
 
+SQL = Table(
+    ("%%sekha_sql [options]      (the query is the rest of the cell)", "%sekha_sql [options] query"),
+    "Ask the ledger and the notebook's own DataFrames in DuckDB's SQL; $name is bound to the value of the variable. "
+    "The query changes nothing, and reaches no file and no address. The value is a DataFrame with all the rows.",
+    (
+        Option(("-o", "--out"), "keep the answer in this variable", "NAME", _name, source="variables"),
+        Option(("-q", "--quiet"), "show nothing"),
+    ),
+    "`%sekha_sql SHOW TABLES` lists the ledger's tables and views, and Tab completes them and their columns. A "
+    "DataFrame that has the name of one of them is notebook.NAME.",
+)
+
 SUBCOMMANDS = {
     "models": Table(("%sekha models",), "The models on offer, as a DataFrame."),
     "tasks": Table(("%sekha tasks",), "The tasks some model serves, as a list."),
@@ -267,7 +279,7 @@ SUBCOMMANDS = {
     ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }
-TABLES = {"sekha_chat": CHAT, "sekha_route": ROUTE, "sekha_cost": COST}
+TABLES = {"sekha_chat": CHAT, "sekha_route": ROUTE, "sekha_cost": COST, "sekha_sql": SQL}
 
 
 def sekha_help() -> str:

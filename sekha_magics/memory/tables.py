@@ -59,8 +59,8 @@ def query(archive: Archive, vectors: Vectors, text: str, frames: Mapping[str, pd
             for dimension in sorted({table.dimension for table in found}):
                 parts = [f"SELECT * FROM {table.name}" for table in found if table.dimension == dimension]
                 connection.execute(f"CREATE VIEW embeddings_{dimension} AS {' UNION ALL '.join(parts)}")
-        free = {name: frame for name, frame in frames.items() if name.lower() not in names}
-        return answer(connection, text, free, MemoryStoreError, f"It sees {', '.join(names)} and your DataFrames.")
+        sees = f"It sees {', '.join(names)} and your DataFrames."
+        return answer(connection, text, frames, {}, set(names), MemoryStoreError, sees)
 
 
 def _copy(connection: Any, archive: Archive, name: str, select: str, types: Mapping[str, str]) -> None:

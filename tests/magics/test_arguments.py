@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from IPython.core.error import UsageError
 
 from sekha_magics.core.types import TASKS as REAL_TASKS
-from sekha_magics.magics.options import CHAT, COST, ROUTE, SUBCOMMANDS, TASKS, sekha_help
+from sekha_magics.magics.options import CHAT, COST, ROUTE, SQL, SUBCOMMANDS, TASKS, sekha_help
 
 OPTIONS_BEFORE = st.sampled_from(
     ["", "--max-tokens 20 ", "-m gpt-4o ", "--new -q ", "-s 'be brief' ", '-P stop=["a"] ', "--temperature=0 "]
@@ -149,7 +149,7 @@ def test_route_takes_every_option_of_chat() -> None:
 
 
 def test_help_names_every_option_of_every_magic() -> None:
-    for table in (CHAT, ROUTE, COST, *SUBCOMMANDS.values()):
+    for table in (CHAT, ROUTE, COST, SQL, *SUBCOMMANDS.values()):
         text = table.help_text()
         assert all(flag in text for flag in table.flags)
         assert max(map(len, text.splitlines())) <= 102

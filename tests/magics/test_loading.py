@@ -33,7 +33,9 @@ def test_unloading_leaves_the_shell_as_it_was(bare_shell: InteractiveShell) -> N
     before = state(bare_shell)
     bare_shell.extension_manager.load_extension("sekha_magics")
     assert {"sekha_chat"} <= set(bare_shell.magics_manager.magics["cell"])
-    assert {"sekha_chat", "sekha_route", "sekha_cost", "sekha"} <= set(bare_shell.magics_manager.magics["line"])
+    assert {"sekha_chat", "sekha_route", "sekha_cost", "sekha_sql", "sekha"} <= set(
+        bare_shell.magics_manager.magics["line"]
+    )
     bare_shell.extension_manager.unload_extension("sekha_magics")
     assert state(bare_shell) == before
 

@@ -33,7 +33,7 @@ def log(arguments: Arguments) -> pd.DataFrame | str:
     from ..shown import ShownFrame
 
     return ShownFrame(
-        ledger.sql(_TAIL.format(rows=int(arguments.values.get("rows", _ROWS)))),
+        ledger.sql(_TAIL.format(rows=int(arguments.values.get("rows", _ROWS))), frames={}),
         caption="the last decisions",
         footnotes=(f"All of them: reg.ledger.decisions(), .calls(), .costs(); the file is {ledger.path}",),
         empty="nothing is logged yet",
