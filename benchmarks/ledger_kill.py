@@ -11,7 +11,7 @@ while a fold is under way, and others begin in their place; at the end of a roun
 
     python benchmarks/ledger_kill.py [--rounds 3] [--seconds 8] [--kernels 8] [--seed 0]
 
-Twenty rounds are the long form; five seconds of one are a test. Ends with code 1 when something is wrong, and says what.
+Twenty rounds are the long form, one of five seconds is a test. Ends with code 1 when something is wrong, and says what.
 """
 
 from __future__ import annotations
