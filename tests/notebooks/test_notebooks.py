@@ -66,7 +66,7 @@ def test_a_notebook_is_committed_as_it_came_out_of_one_run(notebook: Path) -> No
     cells = [cell for cell in code_cells(notebook) if source(cell).strip()]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     chats = [cell for cell in cells if source(cell).startswith(("%%sekha_chat", "%sekha_chat"))]
-    assert chats
+    assert chats or any("reg.chat(" in source(cell) for cell in cells)
     for cell in chats:
         assert cell["outputs"], source(cell)
     for cell in cells:
