@@ -43,7 +43,7 @@ def only(frame: pd.DataFrame) -> dict:
 
 
 def missing(value: object) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    return bool(pd.isna(value))
 
 
 def test_a_decision_is_logged_with_every_column(ledger: Ledger, settle) -> None:
@@ -117,7 +117,7 @@ def test_a_call_is_logged_with_every_column(ledger: Ledger, settle) -> None:
     assert (first["status"], first["error_type"], first["error_message"]) == ("error", "RateLimited", "slow down")
     assert (first["http_status"], first["cost_usd"], first["cost_source"]) == (429, None, "unpriced")
     assert all(missing(first[c]) for c in ("input_tokens", "served_model", "ttft_ms", "finish_reason", "price_as_of"))
-    assert second["price_as_of"] == date(2026, 11, 1) and second["simulated"] and second["streamed"]
+    assert second["price_as_of"] == pd.Timestamp(2026, 11, 1) and second["simulated"] and second["streamed"]
     assert [second[c] for c in ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")] == [
         100, 20, 30, 5,
     ]  # fmt: skip
