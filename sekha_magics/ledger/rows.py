@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.catalogue import Snapshot
 from ..core.pricing import settle
-from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Request, TokenEstimate
+from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Quoted, Request, TokenEstimate
 
 __all__ = [
     "Row",
@@ -69,7 +69,8 @@ def decision_row(event: Event, clean: Clean) -> Row:
         "arm": origin.arm,
         "snapshot_id": decision.snapshot.snapshot_id,
     }
-    return _cleaned_row(row, clean) | {"request": json.dumps(_cleaned(_request_json(request), clean))}
+    told = _request_json(request) | ({"memory": _quoted_json(event.memory)} if event.memory else {})
+    return _cleaned_row(row, clean) | {"request": json.dumps(_cleaned(told, clean))}
 
 
 def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
@@ -145,7 +146,8 @@ def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean) -> dict[str, Callab
 
 def request_from_json(text: str) -> Request:
     """The request a decision was made for, equal to the one that was logged."""
-    fields: dict[str, Any] = json.loads(text)
+    logged: dict[str, Any] = json.loads(text)
+    fields = {name: value for name, value in logged.items() if name in Request.__dataclass_fields__}
     limit = fields["max_cost"]
     return Request(
         **fields
@@ -162,6 +164,14 @@ def request_from_json(text: str) -> Request:
 def _request_json(request: Request) -> Row:
     fields = {name: getattr(request, name) for name in Request.__dataclass_fields__}
     return fields | {"max_cost": None if request.max_cost is None else str(request.max_cost)}
+
+
+def _quoted_json(memory: Sequence[Quoted]) -> list[Row]:
+    """Which messages were quoted, and why; where they are from is in the memory, and goes with them."""
+    return [
+        {name: value for name, value in q._asdict().items() if name not in ("conversation", "folder", "role", "ts")}
+        for q in memory
+    ]
 
 
 def _is_chosen(candidate: Candidate, decision: Decision) -> bool:
