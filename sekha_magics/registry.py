@@ -38,6 +38,7 @@ from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
+from .mapping.kept import Kept
 from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
 from .probing import probe_all
@@ -456,6 +457,11 @@ class Registry:
                     index=configured.index,
                     redact=self.redact,
                     notebook=whereabouts.notebook,
+                    elsewhere=[
+                        lambda traces: {"turns": self._conversations.forget_turns(traces)},
+                        lambda traces: {"texts in the ledger": self.ledger.forget(traces)},
+                        lambda traces: {"answers of map": Kept.forget(traces)},
+                    ],
                 )
             return self._memory
 

@@ -7,7 +7,7 @@ key stands in it. That is most of what an event costs, and almost never finds on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 

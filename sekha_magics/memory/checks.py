@@ -19,6 +19,7 @@ __all__ = [
     "check_importance",
     "check_k",
     "check_name",
+    "check_one",
     "check_query",
     "check_texts",
     "check_tokens",
@@ -122,6 +123,15 @@ def check_flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"{what} is {value!r:.80}.", hint="It is True or False.")
     return value
+
+
+def check_one(conversation: Any, message: Any, action: str) -> tuple[str | None, tuple[str, ...]]:
+    """The name of a conversation, or ids of messages: one of both."""
+    if (conversation is None) == (message is None):
+        raise InvalidInput("Name a conversation or a message.", hint=f'{action}(conversation="plans")')
+    if conversation is not None:
+        return check_name(conversation, "conversation"), ()
+    return None, check_texts(message)
 
 
 def check_fields(fields: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:

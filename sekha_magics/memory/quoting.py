@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from ..core.traces import MARK_CHARACTERS
+
 __all__ = ["Line", "Source", "fill", "frame", "quotation"]
 
 Count = Callable[[str], int]
@@ -23,9 +25,6 @@ HEAD = (
 )
 TAIL = "Here the quotations end. The request:"
 CUT = " […]"
-
-_ID_CHARACTERS = 12
-"""Enough to tell messages apart, and to find every prompt a message was quoted in, at few tokens."""
 
 _LEAST_CHARACTERS = 40
 """A beginning that is shorter says too little."""
@@ -64,7 +63,7 @@ class Line(NamedTuple):
 def quotation(source: Source, content: str, *, cut: bool) -> str:
     """One line, whatever `content` and the names of `source` are."""
     told = {
-        "id": source.message_id[:_ID_CHARACTERS],
+        "id": source.message_id[:MARK_CHARACTERS],
         "conversation": source.conversation,
         "date": source.ts[:10],
         "folder": source.folder,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .context import Context
     from .embedding import Embedded
+    from .forgetting import Elsewhere
 
 __all__ = ["Memory"]
 
@@ -42,8 +43,9 @@ class Memory:
     """The memory in `folder`, by default `<data dir>/memory`, shared by any number of kernels.
 
     `redact` goes over every text before it is stored, `notebook` says where a new conversation comes from, `graph_from`
-    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. Safe to use
-    from any thread, and after a fork. Every method may raise `MemoryStoreError` when the disk refuses.
+    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. `elsewhere` are the
+    other places that a forgotten text has to leave. Safe to use from any thread, and after a fork. Every method may
+    raise `MemoryStoreError` when the disk refuses.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class Memory:
         redact: Callable[[str], str] = str,
         notebook: Callable[[], str | None] = lambda: None,
         graph_from: int = 20_000,
+        elsewhere: Sequence[Elsewhere] = (),
     ) -> None:
         self._folder = (data_path() / "memory" if folder is None else Path(folder).expanduser()).absolute()
-        self._redact, self._notebook = redact, notebook
+        self._redact, self._notebook, self._elsewhere = redact, notebook, elsewhere
         self._archive = Archive(self._folder / "memory.sqlite")
         self._vectors = Vectors(self._archive, self._folder)
         self._embedder = embedder
@@ -295,11 +298,27 @@ class Memory:
 
     def delete(self, *, conversation: str | None = None, message: str | Iterable[str] | None = None) -> int:
         """Delete a conversation, or messages by their ids; the number of messages. Raises `InvalidInput`."""
-        if (conversation is None) == (message is None):
-            raise InvalidInput("Name a conversation or a message.", hint='delete(conversation="plans")')
-        if conversation is not None:
-            return self._archive.delete_conversation(checks.check_name(conversation, "conversation"))
-        return self._archive.delete_messages(checks.check_texts(message))
+        name, ids = checks.check_one(conversation, message, "delete")
+        return self._archive.delete_messages(ids) if name is None else self._archive.delete_conversation(name)
+
+    def forget(
+        self, *, conversation: str | None = None, message: str | Iterable[str] | None = None, dry_run: bool = False
+    ) -> pd.DataFrame:
+        """Remove a conversation, or messages by their ids, so that no file under the data directory holds their text.
+
+        With it go other messages that repeat it, summaries made of it, its words and vectors, and the prompts and
+        answers in the ledger and of `map` that have a passage of it. One row per message that goes, and `attrs` with
+        counts of the rest. `dry_run` changes nothing. Raises `InvalidInput`, and when something is in the way
+        `MemoryStoreError` or `LedgerError`; it can then be asked for again.
+        """
+        from . import forgetting
+
+        name, ids = checks.check_one(conversation, message, "forget")
+        going = forgetting.find(self._archive, name, ids)
+        frame = going.frame()
+        if not checks.check_flag(dry_run, "dry_run"):
+            frame.attrs.update(forgetting.forget(self._archive, self._vectors, going, self._elsewhere))
+        return frame
 
     # --- upkeep ---
 
