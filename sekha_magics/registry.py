@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -450,6 +451,7 @@ class Registry:
                     served=self._embedding_models,
                     # A recording is of one call's texts: how many wait by chance must not change them.
                     mixes=lambda: self._cassette is None,
+                    price=self._price_of_embedding,
                 )
                 self._memory = Memory(
                     configured.path,
@@ -469,6 +471,11 @@ class Registry:
     def remembered(self) -> Memory | None:
         """The memory, if it was opened in this kernel; opens none."""
         return self._memory
+
+    def _price_of_embedding(self, texts: Sequence[str], model: str) -> Decimal | None:
+        wishes = self._wishes({"model": model})
+        ask = prepare_embedding(texts, wishes, self._origin("embed", None), self.state.catalogue.families, log=False)
+        return self._engine().decide(ask).estimated_cost
 
     def _embedding_models(self) -> list[str]:
         self._get_ready(None)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from ..core.folders import normal_folder
@@ -11,6 +14,7 @@ from ..errors import InvalidInput
 
 __all__ = [
     "ROLES",
+    "check_age",
     "check_choice",
     "check_fields",
     "check_flag",
@@ -20,6 +24,7 @@ __all__ = [
     "check_k",
     "check_name",
     "check_one",
+    "check_path",
     "check_query",
     "check_texts",
     "check_tokens",
@@ -123,6 +128,19 @@ def check_flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"{what} is {value!r:.80}.", hint="It is True or False.")
     return value
+
+
+def check_age(value: Any) -> timedelta:
+    """Days, or a span of time."""
+    if isinstance(value, timedelta) and value >= timedelta():
+        return value
+    return timedelta(days=_whole(value, "older_than", 0, 36_500))
+
+
+def check_path(path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InvalidInput(f"path is {path!r:.80}.", hint='It is the path of a file: "memory.json".')
+    return Path(path).expanduser().absolute()
 
 
 def check_one(conversation: Any, message: Any, action: str) -> tuple[str | None, tuple[str, ...]]:

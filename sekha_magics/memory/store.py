@@ -6,6 +6,7 @@ both with their next search.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,18 +18,22 @@ from ..core.content import Message
 from ..errors import InvalidInput, MemoryStoreError
 from ..storage.paths import data_path
 from . import checks
-from .archive import Archive, NewMessage
+from .archive import Archive, NewMessage, missing
 from .embedding import Embedder, Embedding
 from .matrices import Matrices
 from .scopes import Scopes, Wanted
 from .vectors import Vectors
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     import pandas as pd
 
     from .context import Context
     from .embedding import Embedded
     from .forgetting import Elsewhere
+    from .reindexing import Reindexing
+    from .transfer import Brought
 
 __all__ = ["Memory"]
 
@@ -320,7 +325,83 @@ class Memory:
             frame.attrs.update(forgetting.forget(self._archive, self._vectors, going, self._elsewhere))
         return frame
 
+    # --- coming and going ---
+
+    def export(
+        self, path: str | os.PathLike[str], *, conversation: str | None = None, format: str | None = None
+    ) -> list[Path]:
+        """Write all conversations, or one, to `path`, and say which files.
+
+        A name that ends in .json or .md becomes that file, any other a folder of Parquet files; or as `format` says
+        (json, markdown, parquet). JSON and Parquet hold everything but vectors, and `import_from` takes them back.
+        """
+        from . import exports, transfer
+
+        target = checks.check_path(path)
+        name = None if conversation is None else checks.check_name(conversation, "conversation")
+        if name is not None and name not in self.names():
+            raise missing("conversations", name)
+        form = format or exports.SUFFIXES.get(target.suffix.lower(), "parquet")
+        return exports.write(transfer.take(self._archive, name), target, form)
+
+    def import_from(self, path: str | os.PathLike[str], *, folder: str | None = None) -> Brought:
+        """Keep the conversations of a file: an export of this package, or what ChatGPT or Claude gave its user.
+
+        Those come to stand in `folder`, by default /imported/chatgpt or /imported/claude. What is here already stays
+        as it is, so a later export of the same can be imported over it. Vectors follow in the background. Raises
+        `InvalidInput` for what is not understood.
+        """
+        from . import imports, transfer
+
+        wanted = None if folder is None else checks.check_folder(folder)
+        found = imports.read(checks.check_path(path), wanted)
+        brought = transfer.bring(self._archive, found.conversations, self._redact, holder=self._embedding.holder)
+        self._embedding.notice()
+        return replace(brought, skipped=found.skipped)
+
     # --- upkeep ---
+
+    def prune(
+        self,
+        *,
+        older_than: int | timedelta | None = None,
+        importance: int | None = None,
+        folder: str | None = None,
+        action: Literal["archive", "delete"] = "archive",
+        dry_run: bool = True,
+    ) -> pd.DataFrame:
+        """Archive or delete conversations that have had their time; without `dry_run=False` only say which.
+
+        `older_than` is days or a timedelta since the newest message, `importance` the highest that goes, `folder` where
+        all of it stands; all that are given must hold. Pinned ones stay. What is archived is not found, and can be had
+        back with `set_conversation(..., archived=False)`. Raises `InvalidInput`.
+        """
+        from . import pruning
+
+        rules = pruning.Rules(
+            None if older_than is None else checks.check_age(older_than),
+            None if importance is None else checks.check_importance(importance),
+            None if folder is None else checks.check_folder(folder),
+        )
+        if rules == pruning.Rules():
+            raise InvalidInput("Nothing says what is to go.", hint="prune(older_than=365, importance=3)")
+        checks.check_choice(action, "action", pruning.ACTIONS)
+        return pruning.prune(self._archive, rules, action, dry_run=checks.check_flag(dry_run, "dry_run"))
+
+    def reindex(self, model: str, *, dry_run: bool = False) -> Reindexing:
+        """Make a vector of `model` for every message that has none; with `dry_run` only say how many, and the price.
+
+        Each batch of 128 is kept at once: interrupted, it goes on when it is called again, in any kernel, and nothing
+        is embedded twice. Raises `InvalidInput`, as `Registry.embed` does, and `MemoryStoreError`.
+        """
+        from . import reindexing
+
+        name = checks.check_name(model, "model")
+        if checks.check_flag(dry_run, "dry_run"):
+            return reindexing.plan(self._archive, self._embedder, self._embedding, name)
+        done = reindexing.reindex(self._archive, self._embedder, self._embedding, name, self._folder)
+        self._vectors.fold(wait=0.0)
+        return done
 
     def flush(self) -> int:
         """Make the vectors that are missing now, and say how many messages are left without one."""
