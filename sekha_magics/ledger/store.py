@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ..core.catalogue import Catalogue, Snapshot
 from ..core.types import Event, Request
 from ..errors import InvalidInput, LedgerError
+from ..storage.migrations import migrations
 from ..storage.paths import data_path
 from ..storage.tables import Tables, quoted
 from ..storage.union import reading
@@ -33,7 +34,7 @@ __all__ = ["Ledger", "Logged"]
 _HERE = Path(__file__).parent
 TABLES = Tables(
     room="ledger",
-    schema=(_HERE / "schema.sql").read_text(encoding="utf-8"),
+    steps=migrations(_HERE / "schema"),
     views=(_HERE / "views.sql").read_text(encoding="utf-8"),
     keys={
         "decisions": ("decision_id",),
@@ -41,6 +42,8 @@ TABLES = Tables(
         "calls": ("call_id",),
         "ratings": ("rating_id",),
         "snapshots": ("snapshot_id",),
+        "receipts": ("writer", "number"),
+        "pruned": ("writer", "first"),
     },
 )
 

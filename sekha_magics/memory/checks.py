@@ -1,7 +1,4 @@
-"""What may be said to a memory: every argument is checked here, before a file is touched.
-
-Folders are paths like `/uni/notes`, and match by whole segments: `/uni` holds `/uni/notes`, not `/universe`.
-"""
+"""What may be said to a memory: every argument is checked here, before a file is touched."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..core.folders import normal_folder
 from ..errors import InvalidInput
 
 __all__ = [
@@ -22,14 +20,16 @@ __all__ = [
     "check_importance",
     "check_k",
     "check_name",
+    "check_query",
     "check_texts",
     "check_time",
-    "inside",
+    "check_tokens",
     "sound",
 ]
 
 ROLES = ("user", "assistant", "system", "tool")
 _MOST_HITS = 10_000
+_MOST_TOKENS = 10_000_000
 _LONGEST_NAME = 300
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
@@ -41,21 +41,14 @@ def sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def inside(folder: str, parent: str) -> bool:
-    """Whether `folder` is `parent` or stands below it."""
-    return parent in ("/", folder) or folder.startswith(f"{parent}/")
-
-
 def check_folder(folder: Any, what: str = "folder") -> str:
     """`folder` without a slash at its end. Raises `InvalidInput`."""
-    if isinstance(folder, str) and folder.startswith("/") and len(folder) <= _LONGEST_NAME:
-        path = sound(folder).rstrip("/")
-        segments = path.split("/")[1:]
-        if path.isprintable() and all(s.strip() == s and s not in ("", ".", "..") for s in segments):
-            return path or "/"
-    raise InvalidInput(
-        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
-    )
+    normal = normal_folder(sound(folder)) if isinstance(folder, str) else None
+    if normal is None:
+        raise InvalidInput(
+            f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
+        )
+    return normal
 
 
 def check_folders(folders: Any, what: str) -> tuple[str, ...]:
@@ -104,6 +97,16 @@ def check_time(value: Any, what: str) -> str:
     raise InvalidInput(
         f"{what} is {value!r:.80}.", hint='It is a datetime, or a text such as "2026-11-26T10:30:00+01:00".'
     )
+
+
+def check_query(query: Any) -> str:
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput(f"query is {query!r:.80}.", hint="It is a text to look for.")
+    return sound(query)
+
+
+def check_tokens(value: Any, what: str = "token_budget") -> int:
+    return _whole(value, what, 1, _MOST_TOKENS)
 
 
 def check_texts(texts: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ..core.tokens import estimate_text
+from .quoting import escaped
 
 __all__ = ["Piece", "batches", "quoted"]
 
@@ -33,8 +34,8 @@ class Piece(NamedTuple):
 
 
 def quoted(text: str) -> str:
-    """`text` with `> ` before each line, whatever its lines end with."""
-    return "\n".join(f"> {line}" for line in text.splitlines())
+    """`text` with `> ` before each line, whatever its lines end with, and no role marker of a chat template in it."""
+    return "\n".join(f"> {escaped(line)}" for line in text.splitlines())
 
 
 def batches(pieces: Iterable[Piece], room: int | None) -> list[list[Piece]]:

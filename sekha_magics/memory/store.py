@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,8 @@ from .vectors import Vectors
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .context import Context
+    from .embedding import Embedded
     from .judging import Score
 
 __all__ = ["Memory"]
@@ -178,8 +181,7 @@ class Memory:
         from .frames import hits_frame
         from .search import look
 
-        if not isinstance(query, str) or not query.strip():
-            raise InvalidInput(f"query is {query!r:.80}.", hint="It is a text to look for.")
+        asked = checks.check_query(query)
         checks.check_choice(mode, "mode", MODES)
         wanted = Wanted(
             folder=None if folder is None else checks.check_folder(folder),
@@ -188,7 +190,7 @@ class Memory:
             archived=checks.check_flag(archived, "archived"),
         )
         found = look(
-            checks.sound(query),
+            asked,
             checks.check_k(k),
             mode,
             wanted,
@@ -199,6 +201,36 @@ class Memory:
             embedder=self._embedder,
         )
         return hits_frame(self._archive, query, found)
+
+    def context(
+        self,
+        query: str,
+        token_budget: int,
+        exclude: str | Iterable[str] = (),
+        *,
+        seen: str = "",
+        count: Callable[[str], int] | None = None,
+        embed: Callable[[Sequence[str], str | None], Embedded] | None = None,
+    ) -> Context:
+        """What helps with `query`, quoted so that a model can read it and it cannot speak for anybody.
+
+        It comes to `token_budget` tokens at most: by `count`, or by more than any model counts. Pinned messages are
+        first, then the best by similarity, importance and recency. Nothing is from a folder of `exclude` or stands in
+        `seen`. `embed` makes the query's vectors, by default as for a search. Raises `InvalidInput`.
+        """
+        from .context import count_at_most, recall
+
+        return recall(
+            checks.check_query(query),
+            checks.check_tokens(token_budget),
+            checks.check_folders(exclude, "exclude"),
+            seen,
+            count or count_at_most,
+            archive=self._archive,
+            scopes=self._scopes,
+            matrices=self._matrices,
+            embedder=self._embedder if embed is None else replace(self._embedder, embed=embed),
+        )
 
     def _known_models(self, models: str | Iterable[str] | None) -> tuple[str, ...] | None:
         if models is None:

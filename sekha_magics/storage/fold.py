@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import LedgerError
+from .aside import set_aside
+from .migrations import APPLIED, record, standing
 from .paths import private_directory
-from .queue import Queue
+from .queue import Queue, QueuedRow
 from .tables import Gathered, Tables, quoted
 
 __all__ = ["STORAGE_VERSION", "Folded", "attach", "fold"]
@@ -30,17 +32,29 @@ _ROWS_AT_ONCE = 5000
 
 
 class Folded(NamedTuple):
-    """`rows` were taken out of the queue. `waiting` says why others must stay there for now, or is empty."""
+    """`rows` were taken out of the queue. `waiting` says why others must stay there for now, or is empty.
+
+    `aside` is where a file went that was too damaged to be opened; the rows are in a new one.
+    """
 
     rows: int
     waiting: str = ""
+    aside: Path | None = None
 
 
-def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
+class _Damaged(LedgerError):
+    """A file of DuckDB's that DuckDB cannot open any more."""
+
+
+def fold(
+    path: Path, queue: Queue, tables: Tables, *, wait: float, keep: Callable[[Sequence[QueuedRow]], None] | None = None
+) -> Folded:
     """Move what is in `queue` to the file at `path`. `wait` is how long another fold may take, in seconds.
 
-    Raises `LedgerError` when the file at `path` is not one of ours, another program writes it or DuckDB fails,
-    `OSError` and `sqlite3.Error` when the disk refuses. The queue is then as it was.
+    `keep` is given the rows before they leave the queue, and makes durable what of them does not go into the file.
+    Raises `LedgerError` when the file at `path` is not one of ours, a newer version made it in a form unknown here,
+    another program writes it or DuckDB fails, `OSError` and `sqlite3.Error` when the disk refuses. The queue is then
+    as it was.
     """
     import duckdb
     import filelock
@@ -52,7 +66,11 @@ def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
     try:
         with lock:
             _remove_leftovers(target)
-            return _fold(target, queue, tables)
+            try:
+                return _fold(target, queue, tables, keep)
+            except _Damaged:
+                aside = set_aside(target)
+                return _fold(target, queue, tables, keep)._replace(aside=aside)
     except filelock.Timeout:
         return Folded(0, "another process is folding")
     except duckdb.Error as error:
@@ -74,6 +92,8 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
     except duckdb.IOException as error:
         if "Could not set lock" in str(error) or "being used by another process" in str(error):
             raise _busy(path, "in another program") from error
+        if _is_damage(path, str(error)):
+            raise _damaged(path, tables) from error
         raise _foreign(path, tables) from error
     except duckdb.BinderException as error:
         # DuckDB looks at the path here: whoever has it open for writing does so in this very process.
@@ -84,16 +104,19 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
         raise _foreign(path, tables)
 
 
-def _fold(target: Path, queue: Queue, tables: Tables) -> Folded:
-    rows, last = 0, 0
+def _fold(target: Path, queue: Queue, tables: Tables, keep: Callable[[Sequence[QueuedRow]], None] | None) -> Folded:
+    rows, last = 0, ""
     while batch := queue.read(after=last, limit=_ROWS_AT_ONCE):
-        last = batch[-1].seq
+        last = batch[-1].event_id
         gathered = tables.gather(batch)
         if not gathered.taken:
             continue
+        if keep is not None:
+            # First, as with all of it: what is in two places is met once, what is in none is lost.
+            keep(gathered.taken)
         if not _replace(target, gathered):
             return Folded(rows, "another program holds the file open")
-        queue.delete(gathered.taken)
+        queue.delete(row.event_id for row in gathered.taken)
         rows += len(gathered.taken)
     return Folded(rows)
 
@@ -146,16 +169,31 @@ def _writable(copy: Path, tables: Tables) -> Iterator[Any]:
         connection.execute(f"ATTACH {_text(copy)} AS folded (TYPE duckdb{version})")
         connection.execute("USE folded")
         connection.execute("BEGIN")
-        connection.execute(tables.schema)
+        current = _migrate(connection, tables)
         for table in tables.keys:
             connection.execute(f"COMMENT ON TABLE folded.{quoted(table)} IS {_literal(_mark(tables))}")
-        if tables.views:
+        if tables.views and current:
             connection.execute(tables.views)
         yield connection
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT folded")
         connection.execute("USE memory")
         connection.execute("DETACH folded")
+
+
+def _migrate(connection: Any, tables: Tables) -> bool:
+    """Bring the tables to today's form. False when a newer version's form is kept, and its views."""
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {APPLIED} (name VARCHAR)")
+    found = standing(tables.steps, [row[0] for row in connection.execute(f"SELECT name FROM {APPLIED}").fetchall()])
+    if found.broken:
+        raise LedgerError(
+            f"A newer version of sekha_magics made this {tables.room}; this one would damage it.",
+            hint="Update sekha_magics. Until then the queue keeps what is new, and it is read from there.",
+        )
+    for step in found.missing:
+        connection.execute(step.sql)
+    record(found.missing, connection.execute)
+    return not found.unknown
 
 
 def _insert(table: str, key: tuple[str, ...]) -> str:
@@ -209,6 +247,19 @@ def _foreign(path: Path, tables: Tables) -> LedgerError:
     return LedgerError(
         f"{path} is not a {tables.room} of this package, or it is damaged.",
         hint="Move the file away, or name another path. What is not folded yet is safe in the queue beside it.",
+    )
+
+
+def _is_damage(path: Path, said: str) -> bool:
+    with path.open("rb") as file:
+        ours = file.read(12)[8:] == b"DUCK"
+    return ours and ("Corrupt database file" in said or "Could not read enough bytes" in said)
+
+
+def _damaged(path: Path, tables: Tables) -> LedgerError:
+    return _Damaged(
+        f"{path} is not a {tables.room} of this package, or it is damaged: DuckDB cannot open it.",
+        hint="The next fold sets it aside and begins a new one. What is not folded yet is safe in the queue beside it.",
     )
 
 
