@@ -1,6 +1,7 @@
 """How a text that is to be forgotten is recognised wherever it was copied to: in prompts, answers and quotations.
 
-Blanks and the `> ` of quoted lines count for nothing. What repeats a passage of it is a trace of it.
+Blanks, the `> ` of quoted lines and how a character is escaped count for nothing. What repeats a passage of it is a
+trace of it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _SHORTEST = 20
 
 _WHOLE, _PASSAGE = 100, 50
 _PREFIX = re.compile(r"^[ \t]*> ?", re.MULTILINE)
+_ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
 _MARK = re.compile(rf'"id": ?"([0-9a-f]{{{MARK_CHARACTERS}}})"')
 
 
@@ -56,7 +58,7 @@ class Traces:
 
 
 def _normal(text: str) -> str:
-    return " ".join(_PREFIX.sub("", text).split())
+    return " ".join(_ESCAPE.sub(lambda found: chr(int(found[1], 16)), _PREFIX.sub("", text)).split())
 
 
 def _passages(text: str) -> list[str]:

@@ -160,8 +160,10 @@ def test_what_makes_no_sense_changes_nothing(reg: Registry, arguments: dict[str,
 def test_a_trace_is_a_passage_a_whole_line_or_a_quotation_and_not_a_word() -> None:
     long = " ".join(f"word{n}" for n in range(200))
     traces = Traces(["The red fox ran.", long, "ok"], ["0123456789abcdef"])
-    for text in (long, f"before {long} after", long[130:300], f"> {long[:300]}", json.dumps({"a": [long[500:800]]}),
-                 "ok", "yes\n> ok\nno", 'x {"id": "0123456789ab", "text": "y"}', "The red fox\nran."):  # fmt: skip
+    touched = (long, f"before {long} after", long[130:300], f"> {long[:300]}", json.dumps({"a": [long[500:800]]}), "ok",
+               "yes\n> ok\nno", 'x {"id": "0123456789ab", "text": "y"}', "The red fox\nran.",
+               "> The red\\u0020fox ran.")  # fmt: skip
+    for text in touched:
         assert traces.touched_by(text), text
     for text in ("word7 word8", "it is ok", "The red fox", '{"id": "ffffffffffff"}', "", "[", "{", long[130:190]):
         assert not traces.touched_by(text), text
