@@ -38,12 +38,14 @@ from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
+from .mapping.kept import Kept
 from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
 from .probing import probe_all
 from .process import cassettes, known_keys
 from .providers import provider_types, register, warm
 from .purse import Purse
+from .recall import with_memory, with_room_for_memory
 from .state import State
 from .storage.forks import renew_in_child
 from .stream import Stream
@@ -163,7 +165,7 @@ class Registry:
         before = self._conversations.of(conversation)
         ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log,
                            families=self.state.catalogue.families)  # fmt: skip
-        return self._engine().decide(ask, dry_run=True)
+        return self._engine().decide(with_room_for_memory(ask), dry_run=True)
 
     def chat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None, new: bool = False,
              images: Iterable[Any] = (), stream: bool | None = None, on_token: Emit | None = None,
@@ -174,7 +176,8 @@ class Registry:
         empties it first. `stream` reads the answer as it is written (by default when `on_token` is given, which is
         called in this thread with each piece). Further arguments: `task`, `model`, `preferred_model`, `policy`,
         `require_vision`, `max_cost` (USD), `max_tokens`, `context_size`, `local_only`, `temperature`, `seed`, `schema`,
-        `params`.
+        `params`, `memory` (how many tokens of what is remembered are quoted before the prompt), `memory_exclude`
+        (folders of which nothing is).
 
         Raises `NoEligibleModel`, `AllProvidersFailed`, `StreamInterrupted`, a class of `ProviderError`, `InvalidInput`.
         """
@@ -201,14 +204,15 @@ class Registry:
             self._remember,
         )
 
-    def embed(self, texts: str | Sequence[str], *, model: str | None = None, **wishes: Any) -> Embedding:
+    def embed(self, texts: str | Sequence[str], *, model: str | None = None, log: bool = True,
+              **wishes: Any) -> Embedding:  # fmt: skip
         """Vectors of `texts`: float32 of shape [number of texts, dimension].
 
         Further arguments: `task`, `preferred_model`, `policy`, `max_cost`, `local_only`. Raises as `chat` does.
         """
-        checked = self._wishes({"model": model, **wishes})
+        checked = self._wishes({"model": model, **wishes}, remembering=False)
         self._get_ready(checked)
-        ask = prepare_embedding(texts, checked, self._origin("embed", None), self.state.catalogue.families)
+        ask = prepare_embedding(texts, checked, self._origin("embed", None), self.state.catalogue.families, log=log)
         engine = self._engine()
         return run_blocking(lambda emit: engine.embed(ask, emit))
 
@@ -228,7 +232,7 @@ class Registry:
         """
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidInput(f"concurrency is {concurrency!r:.80}.", hint="It is a whole number of 1 or more.")
-        checked = self._wishes({**wishes, "max_cost": max_cost})
+        checked = self._wishes({**wishes, "max_cost": max_cost}, remembering=False)
         rows = read_rows(prompts, template)
         self._get_ready(checked)
         base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log,
@@ -263,7 +267,7 @@ class Registry:
         if new and conversation is not None:
             self.forget_conversation(conversation)
         self._get_ready(checked)
-        return prepare_chat(
+        ask = prepare_chat(
             prompt,
             checked,
             self._origin("chat", conversation),
@@ -274,10 +278,26 @@ class Registry:
             log=log,
             families=self.state.catalogue.families,
         )
+        return self._with_memory(ask)
 
-    def _wishes(self, given: Mapping[str, Any]) -> Wishes:
-        known = Wishes.__dataclass_fields__
-        if unknown := sorted(given.keys() - known.keys()):
+    def _with_memory(self, ask: Ask) -> Ask:
+        """What is remembered, before the prompt. A replay looks for nothing: what was quoted is recorded."""
+        if self._cassette is not None and self._cassette.mode == "replay":
+            return ask
+        configured = self.state.loaded.config.memory
+        return with_memory(
+            ask,
+            lambda: self.memory,
+            self.state.catalogue,
+            self.state.policy(ask.request.policy or self.state.catalogue.rules.policy),
+            exclude=configured.exclude,
+            kept=configured.enabled,
+            embed=lambda texts, model: self.embed(texts, model=model, local_only=ask.wishes.local_only, log=ask.log),
+        )
+
+    def _wishes(self, given: Mapping[str, Any], *, remembering: bool = True) -> Wishes:
+        known = [name for name in Wishes.__dataclass_fields__ if remembering or not name.startswith("memory")]
+        if unknown := sorted(set(given) - set(known)):
             raise InvalidInput(
                 f"{unknown[0]} is not an argument of this call.",
                 hint=f"Known are {', '.join(known)}; what only the provider knows goes into params={{...}}.",
@@ -343,7 +363,7 @@ class Registry:
 
         Raises `InvalidInput`.
         """
-        checked = self._wishes(changes)
+        checked = self._wishes(changes, remembering=False)
         return looking_back.whatif(self, changes, checked, since=since, everything=everything, progress=progress)
 
     def retake(self, decision_id: str | None = None) -> Today:
@@ -437,6 +457,11 @@ class Registry:
                     index=configured.index,
                     redact=self.redact,
                     notebook=whereabouts.notebook,
+                    elsewhere=[
+                        lambda traces: {"turns": self._conversations.forget_turns(traces)},
+                        lambda traces: {"texts in the ledger": self.ledger.forget(traces)},
+                        lambda traces: {"answers of map": Kept.forget(traces)},
+                    ],
                 )
             return self._memory
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.catalogue import Catalogue, Snapshot
+from ..core.traces import Traces
 from ..core.types import Event, Request
 from ..errors import InvalidInput, LedgerError
 from ..storage.content import texts_of
@@ -120,6 +121,13 @@ class Ledger(Views):
     def flush(self) -> None:
         """Fold now what is in the queue. Raises `LedgerError` when that cannot be done."""
         self._writer.flush()
+
+    def forget(self, traces: Traces) -> int:
+        """Remove for good the texts of prompts and answers that touch `traces`, and say how many; their rows stay.
+
+        Raises `LedgerError` when they cannot be removed now.
+        """
+        return self._writer.forget(traces)
 
     def close(self) -> None:
         """Fold once more, for a few seconds at most, and let go of every file. The ledger can be used again."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from ..core.traces import Traces
 from ..core.types import Call, Event
 from ..errors import InvalidInput, LedgerError
 from ..storage.background import BackgroundFold
@@ -245,6 +246,19 @@ class Writer:
             f"{path} is damaged. It was set aside as {aside.name} and nothing of it deleted; a new file begins."
             " `%sekha log verify` says what is missing.",
         )
+
+    def forget(self, traces: Traces) -> int:
+        self.flush()
+        try:
+            gone = self._contents.forget(traces)
+            self._queue.purge()
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"Texts beside {self._path} cannot be forgotten now: {error}", hint="Try again in a moment."
+            ) from error
+        # Said again, a text is written again.
+        self._known.clear()
+        return gone
 
     def close(self) -> None:
         atexit.unregister(self.close)

@@ -31,6 +31,7 @@ _LINE = re.compile(
 _BEHIND_WORDS = re.compile(r"""(?:(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)\s+)+(-.*)""", re.DOTALL)
 _HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
 _TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
+_TOKENS = ("500", "1000", "2000")
 _STATUSES = ("429", "500", "503", "529", "401", "404")
 _POLICIES = ("priority", "cheapest", "fastest")
 _IMAGE_MODULES = ("PIL.", "matplotlib.", "numpy")
@@ -107,6 +108,8 @@ class SekhaMatcher:
                 return _model_names()
             case "providers":
                 return _provider_ids()
+            case "tokens":
+                return _TOKENS
             case "statuses":
                 return _STATUSES
             case "policies":

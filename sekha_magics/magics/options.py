@@ -111,6 +111,8 @@ _CONTEXT = (
     Option(("--new",), "empty the conversation first"),
     Option(("-i", "--image"), "a variable or a file", "NAME_OR_PATH", _filled, source="images", repeat=True),
     Option(("--last-error",), "add the last traceback and its cell to the prompt"),
+    Option(("--memory",), "quote up to so many tokens of what is remembered", "TOKENS", _count, source="tokens"),
+    Option(("--memory-exclude",), "nothing from this folder", "FOLDER", _filled, source="folders", repeat=True),
 )
 _SHAPE = (
     Option(("--temperature",), "0 is the most predictable", "NUMBER", _temperature),

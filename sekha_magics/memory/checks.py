@@ -1,7 +1,4 @@
-"""What may be said to a memory: every argument is checked here, before a file is touched.
-
-Folders are paths like `/uni/notes`, and match by whole segments: `/uni` holds `/uni/notes`, not `/universe`.
-"""
+"""What may be said to a memory: every argument is checked here, before a file is touched."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..core.folders import normal_folder
 from ..errors import InvalidInput
 
 __all__ = [
@@ -21,13 +19,16 @@ __all__ = [
     "check_importance",
     "check_k",
     "check_name",
+    "check_one",
+    "check_query",
     "check_texts",
-    "inside",
+    "check_tokens",
     "sound",
 ]
 
 ROLES = ("user", "assistant", "system", "tool")
 _MOST_HITS = 10_000
+_MOST_TOKENS = 10_000_000
 _LONGEST_NAME = 300
 
 
@@ -38,21 +39,14 @@ def sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def inside(folder: str, parent: str) -> bool:
-    """Whether `folder` is `parent` or stands below it."""
-    return parent in ("/", folder) or folder.startswith(f"{parent}/")
-
-
 def check_folder(folder: Any, what: str = "folder") -> str:
     """`folder` without a slash at its end. Raises `InvalidInput`."""
-    if isinstance(folder, str) and folder.startswith("/") and len(folder) <= _LONGEST_NAME:
-        path = sound(folder).rstrip("/")
-        segments = path.split("/")[1:]
-        if path.isprintable() and all(s.strip() == s and s not in ("", ".", "..") for s in segments):
-            return path or "/"
-    raise InvalidInput(
-        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
-    )
+    normal = normal_folder(sound(folder)) if isinstance(folder, str) else None
+    if normal is None:
+        raise InvalidInput(
+            f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
+        )
+    return normal
 
 
 def check_folders(folders: Any, what: str) -> tuple[str, ...]:
@@ -89,6 +83,16 @@ def check_k(value: Any) -> int:
     return _whole(value, "k", 1, _MOST_HITS)
 
 
+def check_query(query: Any) -> str:
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput(f"query is {query!r:.80}.", hint="It is a text to look for.")
+    return sound(query)
+
+
+def check_tokens(value: Any, what: str = "token_budget") -> int:
+    return _whole(value, what, 1, _MOST_TOKENS)
+
+
 def check_texts(texts: Any) -> tuple[str, ...]:
     """One text or several, none of them empty."""
     if isinstance(texts, str):
@@ -119,6 +123,15 @@ def check_flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"{what} is {value!r:.80}.", hint="It is True or False.")
     return value
+
+
+def check_one(conversation: Any, message: Any, action: str) -> tuple[str | None, tuple[str, ...]]:
+    """The name of a conversation, or ids of messages: one of both."""
+    if (conversation is None) == (message is None):
+        raise InvalidInput("Name a conversation or a message.", hint=f'{action}(conversation="plans")')
+    if conversation is not None:
+        return check_name(conversation, "conversation"), ()
+    return None, check_texts(message)
 
 
 def check_fields(fields: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:

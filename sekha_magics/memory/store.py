@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,10 @@ from .vectors import Vectors
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .context import Context
+    from .embedding import Embedded
+    from .forgetting import Elsewhere
+
 __all__ = ["Memory"]
 
 MODES = ("hybrid", "vector", "text")
@@ -38,8 +43,9 @@ class Memory:
     """The memory in `folder`, by default `<data dir>/memory`, shared by any number of kernels.
 
     `redact` goes over every text before it is stored, `notebook` says where a new conversation comes from, `graph_from`
-    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. Safe to use
-    from any thread, and after a fork. Every method may raise `MemoryStoreError` when the disk refuses.
+    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. `elsewhere` are the
+    other places that a forgotten text has to leave. Safe to use from any thread, and after a fork. Every method may
+    raise `MemoryStoreError` when the disk refuses.
     """
 
     def __init__(
@@ -51,9 +57,10 @@ class Memory:
         redact: Callable[[str], str] = str,
         notebook: Callable[[], str | None] = lambda: None,
         graph_from: int = 20_000,
+        elsewhere: Sequence[Elsewhere] = (),
     ) -> None:
         self._folder = (data_path() / "memory" if folder is None else Path(folder).expanduser()).absolute()
-        self._redact, self._notebook = redact, notebook
+        self._redact, self._notebook, self._elsewhere = redact, notebook, elsewhere
         self._archive = Archive(self._folder / "memory.sqlite")
         self._vectors = Vectors(self._archive, self._folder)
         self._embedder = embedder
@@ -169,8 +176,7 @@ class Memory:
         from .frames import hits_frame
         from .search import look
 
-        if not isinstance(query, str) or not query.strip():
-            raise InvalidInput(f"query is {query!r:.80}.", hint="It is a text to look for.")
+        asked = checks.check_query(query)
         checks.check_choice(mode, "mode", MODES)
         wanted = Wanted(
             folder=None if folder is None else checks.check_folder(folder),
@@ -179,7 +185,7 @@ class Memory:
             archived=checks.check_flag(archived, "archived"),
         )
         found = look(
-            checks.sound(query),
+            asked,
             checks.check_k(k),
             mode,
             wanted,
@@ -190,6 +196,36 @@ class Memory:
             embedder=self._embedder,
         )
         return hits_frame(self._archive, query, found)
+
+    def context(
+        self,
+        query: str,
+        token_budget: int,
+        exclude: str | Iterable[str] = (),
+        *,
+        seen: str = "",
+        count: Callable[[str], int] | None = None,
+        embed: Callable[[Sequence[str], str | None], Embedded] | None = None,
+    ) -> Context:
+        """What helps with `query`, quoted so that a model can read it and it cannot speak for anybody.
+
+        It comes to `token_budget` tokens at most: by `count`, or by more than any model counts. Pinned messages are
+        first, then the best by similarity, importance and recency. Nothing is from a folder of `exclude` or stands in
+        `seen`. `embed` makes the query's vectors, by default as for a search. Raises `InvalidInput`.
+        """
+        from .context import count_at_most, recall
+
+        return recall(
+            checks.check_query(query),
+            checks.check_tokens(token_budget),
+            checks.check_folders(exclude, "exclude"),
+            seen,
+            count or count_at_most,
+            archive=self._archive,
+            scopes=self._scopes,
+            matrices=self._matrices,
+            embedder=self._embedder if embed is None else replace(self._embedder, embed=embed),
+        )
 
     def _known_models(self, models: str | Iterable[str] | None) -> tuple[str, ...] | None:
         if models is None:
@@ -262,11 +298,27 @@ class Memory:
 
     def delete(self, *, conversation: str | None = None, message: str | Iterable[str] | None = None) -> int:
         """Delete a conversation, or messages by their ids; the number of messages. Raises `InvalidInput`."""
-        if (conversation is None) == (message is None):
-            raise InvalidInput("Name a conversation or a message.", hint='delete(conversation="plans")')
-        if conversation is not None:
-            return self._archive.delete_conversation(checks.check_name(conversation, "conversation"))
-        return self._archive.delete_messages(checks.check_texts(message))
+        name, ids = checks.check_one(conversation, message, "delete")
+        return self._archive.delete_messages(ids) if name is None else self._archive.delete_conversation(name)
+
+    def forget(
+        self, *, conversation: str | None = None, message: str | Iterable[str] | None = None, dry_run: bool = False
+    ) -> pd.DataFrame:
+        """Remove a conversation, or messages by their ids, so that no file under the data directory holds their text.
+
+        With it go other messages that repeat it, summaries made of it, its words and vectors, and the prompts and
+        answers in the ledger and of `map` that have a passage of it. One row per message that goes, and `attrs` with
+        counts of the rest. `dry_run` changes nothing. Raises `InvalidInput`, and when something is in the way
+        `MemoryStoreError` or `LedgerError`; it can then be asked for again.
+        """
+        from . import forgetting
+
+        name, ids = checks.check_one(conversation, message, "forget")
+        going = forgetting.find(self._archive, name, ids)
+        frame = going.frame()
+        if not checks.check_flag(dry_run, "dry_run"):
+            frame.attrs.update(forgetting.forget(self._archive, self._vectors, going, self._elsewhere))
+        return frame
 
     # --- upkeep ---
 

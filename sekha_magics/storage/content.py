@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.content import Audio, Image, Message, Part, Text
+from ..core.traces import Traces
 from .flat import quoted_json
 from .migrations import migrations
 from .queue import QueuedRow
@@ -109,6 +110,18 @@ class ContentStore:
             return
         with closing(self._database.stray()) as connection:
             yield from connection.execute("SELECT sha256, body FROM contents")
+
+    def forget(self, traces: Traces) -> int:
+        """Remove for good every text that touches the traces, and say how many."""
+        with self._database.write() as connection:
+            gone = [
+                (sha256,)
+                for sha256, body in connection.execute("SELECT sha256, body FROM contents")
+                if traces.touched_by(body)
+            ]
+            connection.executemany("DELETE FROM contents WHERE sha256 = ?", gone)
+        self._database.purge()
+        return len(gone)
 
     def hold(self, rows: Iterable[QueuedRow]) -> None:
         """Make durable the texts that came with `rows`, before these leave the queue."""

@@ -86,6 +86,10 @@ class Queue:
             counts = (connection.execute(f"SELECT count(*) FROM {table}") for table in _present(connection))
             return sum(int(count.fetchone()[0]) for count in counts)
 
+    def purge(self) -> None:
+        """Leave nothing of the rows that were deleted, in the file or its log."""
+        self._database.purge()
+
     def tidy(self) -> None:
         """Do now, where nobody waits, what SQLite would do inside some later commit."""
         self._database.checkpoint()

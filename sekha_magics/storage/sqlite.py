@@ -170,6 +170,20 @@ class Database:
             if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
+    def purge(self) -> None:
+        """Leave nothing of what was deleted: the file is written anew and its log emptied, whoever has them open.
+
+        Raises `sqlite3.OperationalError` when another process reads for so long that the log cannot be emptied.
+        """
+        with self._lock, self._naming_damage():
+            if not self.path.exists():
+                return
+            connection = self._connect()
+            connection.execute("VACUUM")
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError(f"another process is reading {self.path.name}")
+
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
         with self._lock:

@@ -42,6 +42,22 @@ def test_what_a_cell_said_is_found_by_a_line(run: Run, reg: Registry) -> None:
     assert nothing.value.empty and "nothing that fits" in nothing.stdout
 
 
+def test_what_is_remembered_stands_before_a_prompt_and_is_told(run: Run, reg: Registry) -> None:
+    reg.memory.add("The <b>exam</b> is on Monday.", conversation="uni <script>alert(1)</script>", folder="/uni")
+    assert reg.memory.flush() == 0
+    ran = run("%%sekha_chat --memory 500 --explain\nWhen is the exam?")
+    (output,) = ran.outputs
+    assert "from memory: 1 quotation of uni <script>alert(1)</script> (" in ran.plain
+    assert "quoted from memory: half of a score is similarity" in ran.plain
+    assert output.metadata["sekha"]["memory"][0]["similarity"] == 1.0
+    assert_harmless(output.data["text/html"])
+    assert "The exam" not in run("%sekha_chat --memory 500 --memory-exclude /uni When?").plain
+    run("%config SekhaMagics.memory = 500")
+    assert "from memory" in run("%sekha_chat When is it?").plain
+    run("%config SekhaMagics.memory = None")
+    assert "echo at stage" in run("%sekha_route --memory 500 When?").plain
+
+
 def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
     reg.memory.add(["a", "b"])
     reg.memory.flush()
@@ -61,6 +77,12 @@ def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
         ("%sekha search x --folder uni", "folder is 'uni'"),
         ("%sekha search x --foldr /uni", "Did you mean --folder"),
         ("%sekha memory stat", "Did you mean stats"),
+        ("%sekha_chat --memory many hello", "whole number above 0"),
+        ("%sekha_chat --memory 0 hello", "whole number above 0"),
+        ("%sekha_chat --memory", "--memory needs a value"),
+        ("%sekha_chat --memory 99999999999 hello", "memory is 99999999999"),
+        ("%sekha_chat --memory 500 --memory-exclude uni hello", "memory_exclude is 'uni'"),
+        ("%sekha_chat --memroy 500 hello", "Did you mean --memory"),
         ("%sekha memory stats now", "'now' is not understood"),
     ],
 )
@@ -81,3 +103,6 @@ def test_tab_knows_folders_conversations_and_options(shell: InteractiveShell, re
     assert completed("%sekha search x --mode t") == ["text"]
     assert completed("%sekha memory ") == ["stats"]
     assert completed("%sekha_chat -c k") == ["kept"]
+    assert completed("%sekha_chat --mem") == ["--memory", "--memory-exclude"]
+    assert completed("%sekha_chat --memory ") == ["500", "1000", "2000"]
+    assert completed("%sekha_chat --memory 500 --memory-exclude /u") == ["/uni/notes"]
