@@ -69,6 +69,12 @@ class Engine:
             self._write(ask, decision, "dry_run")
         return decision
 
+    def room(self, ask: Ask) -> int | None:
+        """How many more tokens of input the model that would answer has room for, or None where nobody knows."""
+        chosen = self.decide(ask)
+        best, window = chosen.ranked[0], self.state.entry(chosen.provider_id, chosen.model_id).context_window
+        return None if window is None else window - best.input_tokens.expected - best.planned_output_tokens
+
     def _policy(self, ask: Asked) -> Policy:
         return self.state.policy(ask.request.policy or self.state.catalogue.rules.policy)
 

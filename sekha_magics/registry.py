@@ -43,6 +43,7 @@ from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
 from .probing import probe_all
 from .process import cassettes, known_keys
+from .progress import bar
 from .providers import provider_types, register, warm
 from .purse import Purse
 from .recall import with_memory, with_room_for_memory
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .experiments.today import Today
     from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
+    from .memory.asking import Question
     from .memory.store import Memory
     from .providers.base import Provider
 
@@ -439,6 +441,7 @@ class Registry:
     @property
     def memory(self) -> Memory:
         """What notebooks remember, opened at first use. `memory.enabled` keeps every named conversation there."""
+        from .memory.asking import Asker
         from .memory.embedding import Embedder
         from .memory.store import Memory
 
@@ -454,6 +457,7 @@ class Registry:
                 self._memory = Memory(
                     configured.path,
                     embedder,
+                    asker=Asker(self._ask_for_memory, self._room_for_memory, bar),
                     index=configured.index,
                     redact=self.redact,
                     notebook=whereabouts.notebook,
@@ -469,6 +473,19 @@ class Registry:
     def remembered(self) -> Memory | None:
         """The memory, if it was opened in this kernel; opens none."""
         return self._memory
+
+    def _ask_for_memory(self, question: Question) -> Reply:
+        ask, engine = self._memory_ask(question), self._engine()
+        return run_blocking(lambda emit: engine.chat(ask, emit))
+
+    def _room_for_memory(self, question: Question) -> int | None:
+        return self._engine().room(self._memory_ask(question))
+
+    def _memory_ask(self, question: Question) -> Ask:
+        checked = self._wishes(question.wishes)
+        self._get_ready(checked)
+        return prepare_chat(question.messages, checked, self._origin(question.source, question.conversation),
+                            stream=False, families=self.state.catalogue.families)  # fmt: skip
 
     def _embedding_models(self) -> list[str]:
         self._get_ready(None)

@@ -2,8 +2,8 @@
 
 Rules of thumb, not a tokenizer: byte-pair encodings of current families give about 4 characters a token in English
 prose (OpenAI's own figure), down to 1 or 2 in digits and punctuation, and from 1 token in 6 bytes up to 1 a byte
-outside ASCII. Letters that no blank parts (base64, keys, minified code) have no words in them either, and come to as much
-as one token each. `counting` knows better where a family's table is at hand.
+outside ASCII. Letters that no blank parts (base64, keys, minified code) have no words in them either, and come to as
+much as one token each. `counting` knows better where a family's table is at hand.
 """
 
 from __future__ import annotations

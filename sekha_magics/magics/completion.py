@@ -88,6 +88,8 @@ class SekhaMatcher:
             return fragment, _beginning(fragment, place.option.choices or self._values(place.option.source))
         if table is SUBCOMMANDS["keys"] and (second := re.fullmatch(r"(?:set|forget)\s+(\S*)", fragment)):
             return second[1], _beginning(second[1], _key_names())
+        if table is SUBCOMMANDS["memory"] and (second := re.fullmatch(r"(?:summarize|score|labels)\s+(\S*)", fragment)):
+            return second[1], _beginning(second[1], _conversations())
         if table.words and not re.search(r"\s", fragment):
             return fragment, _beginning(fragment, table.words)
         return self._interpolation(text)

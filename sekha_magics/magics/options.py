@@ -16,6 +16,7 @@ __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SQL", "SUBCOMMANDS", "TABLES", "
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+LEVELS = ("daily", "weekly", "monthly")
 SEARCH_MODES = ("hybrid", "vector", "text")
 MODES = ("record", "replay", "auto", "live")
 
@@ -247,9 +248,22 @@ SUBCOMMANDS = {
         ),
     ),
     "memory": Table(
-        ("%sekha memory [stats]",),
-        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
-        words=("stats",),
+        (
+            "%sekha memory [stats]",
+            "%sekha memory summarize CONVERSATION [--level LEVEL] [--fresh]",
+            "%sekha memory score CONVERSATION [--keep]",
+            "%sekha memory labels CONVERSATION",
+        ),
+        "What notebooks remember: how many conversations and messages, and their vectors. Or have a model summarize a "
+        "conversation by day, week or month, rate its importance from 1 to 10, or suggest labels. As a DataFrame.",
+        (
+            Option(("--level",), "with summarize: a summary for each", "LEVEL", choices=LEVELS),
+            Option(("--fresh",), "with summarize: make also those again that are there"),
+            Option(("--keep",), "with score: let it be the conversation's importance"),
+            *_WHO,
+            *_LIMITS,
+        ),
+        words=("stats", "summarize", "score", "labels"),
     ),
     "simulate": Table(
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ..core.folders import normal_folder
@@ -22,6 +23,7 @@ __all__ = [
     "check_one",
     "check_query",
     "check_texts",
+    "check_time",
     "check_tokens",
     "sound",
 ]
@@ -30,6 +32,7 @@ ROLES = ("user", "assistant", "system", "tool")
 _MOST_HITS = 10_000
 _MOST_TOKENS = 10_000_000
 _LONGEST_NAME = 300
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 
 def sound(text: str) -> str:
@@ -81,6 +84,20 @@ def check_importance(value: Any) -> int:
 
 def check_k(value: Any) -> int:
     return _whole(value, "k", 1, _MOST_HITS)
+
+
+def check_time(value: Any, what: str) -> str:
+    """A time, or its text in ISO 8601, as the archive writes times: in UTC, which is meant where none is named."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return str(moment.isoformat(timespec="microseconds"))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidInput(
+        f"{what} is {value!r:.80}.", hint='It is a datetime, or a text such as "2026-11-26T10:30:00+01:00".'
+    )
 
 
 def check_query(query: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .archive import Archive
 from .checks import sound
 from .matrices import Matrices
+from .periods import LEVELS, name_of
 from .search import Found
 from .tables import TABLES
 from .vectors import Vectors
@@ -17,10 +19,12 @@ from .vectors import Vectors
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["conversations_frame", "hits_frame", "messages_frame", "snippet", "stats_frame"]
+__all__ = ["conversations_frame", "hits_frame", "messages_frame", "snippet", "stats_frame", "summaries_frame"]
 
 _SNIPPET = 160
 _AT_ONCE = 500
+_SUMMARY = ("conversation", "level", "period", "content", "starts_at", "ends_at", "sources", "provider_id", "model_id",
+            "created_at", "decision_id", "summary_id")  # fmt: skip
 _HIT = ("content", "conversation", "folder", "label", "role", "importance", "pinned", "ts", "message_id")
 
 
@@ -73,6 +77,23 @@ def conversations_frame(archive: Archive) -> pd.DataFrame:
 
 def messages_frame(archive: Archive, conversation: str | None) -> pd.DataFrame:
     return _frame(archive, "messages", "" if conversation is None else "WHERE conversation = ?", conversation)
+
+
+def summaries_frame(archive: Archive, conversation: str | None, level: str | None) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = _frame(archive, "summaries", "")
+    # What an interrupted summary left behind is for its next try alone.
+    frame = frame[frame["level"].isin([level] if level else LEVELS)]
+    if conversation is not None:
+        frame = frame[frame["conversation"] == conversation]
+    days = frame["starts_at"].dt.date
+    names = [name_of(of, day) for of, day in zip(frame["level"], days, strict=True)]
+    frame.insert(2, "period", pd.Series(names, index=frame.index, dtype=object))
+    frame["sources"] = pd.Series([json.loads(ids) for ids in frame["sources"]], index=frame.index, dtype=object)
+    by = [frame["conversation"], frame["level"].map(LEVELS.index), frame["starts_at"]]
+    order = pd.concat(by, axis=1).sort_values(["conversation", "level", "starts_at"]).index
+    return frame.loc[order, [*_SUMMARY]].reset_index(drop=True)
 
 
 def _frame(archive: Archive, name: str, where: str, value: str | None = None) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..core.traces import MARK_CHARACTERS
 
-__all__ = ["Line", "Source", "fill", "frame", "quotation"]
+__all__ = ["Line", "Source", "escaped", "fill", "frame", "quotation"]
 
 Count = Callable[[str], int]
 
@@ -70,7 +70,12 @@ def quotation(source: Source, content: str, *, cut: bool) -> str:
         "by": source.role,
         "text": content + CUT if cut else content,
     }
-    return _ESCAPED.sub(_escape, json.dumps(told, ensure_ascii=False))
+    return escaped(json.dumps(told, ensure_ascii=False))
+
+
+def escaped(text: str) -> str:
+    """`text` without what only looks like an end of a quotation: written out as JSON writes characters."""
+    return _ESCAPED.sub(_escape, text)
 
 
 def frame(lines: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,8 +19,10 @@ from ..errors import InvalidInput, MemoryStoreError
 from ..storage.paths import data_path
 from . import checks
 from .archive import Archive, NewMessage
+from .asking import Asker
 from .embedding import Embedder, Embedding
 from .matrices import Matrices
+from .periods import LEVELS
 from .scopes import Scopes, Wanted
 from .vectors import Vectors
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .embedding import Embedded
     from .forgetting import Elsewhere
+    from .judging import Score
 
 __all__ = ["Memory"]
 
@@ -53,6 +57,7 @@ class Memory:
         folder: Path | None,
         embedder: Embedder,
         *,
+        asker: Asker | None = None,
         index: Literal["exact", "hnsw"] = "exact",
         redact: Callable[[str], str] = str,
         notebook: Callable[[], str | None] = lambda: None,
@@ -63,7 +68,7 @@ class Memory:
         self._redact, self._notebook, self._elsewhere = redact, notebook, elsewhere
         self._archive = Archive(self._folder / "memory.sqlite")
         self._vectors = Vectors(self._archive, self._folder)
-        self._embedder = embedder
+        self._embedder, self._asker = embedder, asker
         self._embedding = Embedding(self._archive, self._vectors, embedder, self._folder / "kernels")
         self._scopes = Scopes(self._archive)
         self._matrices = Matrices(self._vectors, index, graph_from)
@@ -88,12 +93,14 @@ class Memory:
         label: str | None = None,
         importance: int | None = None,
         model: str | None = None,
+        ts: datetime | str | None = None,
     ) -> str | list[str]:
         """Keep a text, or each of several, and give its message id, or a list of them.
 
         A conversation of a new name takes `folder` ("/uni/notes"), `label` and `importance` (1 to 10); in one that is
-        there they are the message's own. `model` names the embedding model; by default routing chooses it. A text is
-        committed when this returns, of many each 500; vectors are made in the background. Raises `InvalidInput`.
+        there they are the message's own. `model` names the embedding model; by default routing chooses it. `ts` is when
+        it was said, UTC without a time zone of its own; by default now. A text is committed when this returns, of many
+        each 500; vectors are made in the background. Raises `InvalidInput`.
         """
         rows = checks.check_texts(text)
         checks.check_choice(role, "role", checks.ROLES)
@@ -104,7 +111,8 @@ class Memory:
             "importance": None if importance is None else checks.check_importance(importance),
             "model": None if model is None else checks.check_name(model, "model"),
         }
-        ids = self._keep([NewMessage(role, row) for row in rows], name, **given)
+        said = None if ts is None else checks.check_time(ts, "ts")
+        ids = self._keep([NewMessage(role, row, said) for row in rows], name, **given)
         return ids[0] if isinstance(text, str) else ids
 
     def add_vectors(self, model: str, messages: Sequence[str], vectors: Any) -> int:
@@ -280,6 +288,75 @@ class Memory:
         from .frames import stats_frame
 
         return stats_frame(self._folder, self._archive, self._vectors, self._matrices)
+
+    # --- asking a model ---
+
+    def summarize(self, conversation: str, level: str = "daily", *, fresh: bool = False, **wishes: Any) -> pd.DataFrame:
+        """Have the conversation summarized by day, week or month (`daily`, `weekly`, `monthly`), and give `summaries`.
+
+        At most 200, 500 and 1000 words, each level made from the one below. What was summarized before is asked about
+        again only if it changed, or with `fresh`. `wishes` are those of `Registry.chat` (model, task, max_cost for it
+        all, local_only, ...). `attrs` has `made` (how many now), `asked` and `cost_usd`. What is done is kept when the
+        rest fails or is interrupted. Raises as `Registry.chat` does, and `UnusableAnswer`.
+        """
+        from .summaries import make
+
+        checks.check_choice(level, "level", LEVELS)
+        name, asker = checks.check_name(conversation, "conversation"), self._asking()
+        checks.check_flag(fresh, "fresh")
+        errand, made = make(self._archive, asker, self._redact, name, level, fresh=fresh, wishes=wishes)
+        frame = self.summaries(name, level)
+        frame.attrs.update(made=made, asked=errand.asked, cost_usd=errand.cost_usd)
+        return frame
+
+    def summaries(self, conversation: str | None = None, level: str | None = None) -> pd.DataFrame:
+        """One row per summary, by conversation, level and time, with its `period`, `content` and `sources` (ids)."""
+        from .frames import summaries_frame
+
+        name = None if conversation is None else checks.check_name(conversation, "conversation")
+        return summaries_frame(
+            self._archive, name, None if level is None else checks.check_choice(level, "level", LEVELS)
+        )
+
+    def score(
+        self, *, conversation: str | None = None, message: str | None = None, keep: bool = False, **wishes: Any
+    ) -> Score:
+        """Have a model say how important a conversation or a message is, from 1 to 10, and why.
+
+        With `keep` it becomes its importance. `wishes` are as in `summarize`. Raises as that does.
+        """
+        from . import judging
+
+        if (conversation is None) == (message is None):
+            raise InvalidInput("Name a conversation or a message.", hint='score(conversation="plans")')
+        checks.check_flag(keep, "keep")
+        if message is not None:
+            ident = checks.check_name(message, "message")
+            name, pieces = judging.of_message(self._archive, ident)
+        else:
+            name = checks.check_name(conversation, "conversation")
+            pieces = judging.of_conversation(self._archive, name)
+        score = judging.score(self._asking(), name, pieces, wishes)
+        if keep and message is not None:
+            self.set_message(ident, importance=score.importance)
+        elif keep:
+            self.set_conversation(name, importance=score.importance)
+        return score
+
+    def suggest_labels(self, conversation: str, **wishes: Any) -> list[str]:
+        """Have a model suggest one to five labels for a conversation, the best first; none is set.
+
+        `wishes` are as in `summarize`. Raises as that does.
+        """
+        from . import judging
+
+        name = checks.check_name(conversation, "conversation")
+        return judging.labels(self._asking(), name, judging.of_conversation(self._archive, name), wishes)
+
+    def _asking(self) -> Asker:
+        if self._asker is None:
+            raise InvalidInput("This memory was given no model to ask.", hint="Use that of a registry: reg.memory.")
+        return self._asker
 
     # --- changing ---
 

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from sekha_magics import Registry, set_registry
+from sekha_magics.errors import UnusableAnswer
 from tests.display.harmless import assert_harmless
 from tests.memory.registries import registry, scripted
 
@@ -67,6 +68,42 @@ def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
         assert "embeddings_64_hashed" in shown.stdout and "searched exactly" in shown.stdout
 
 
+def test_a_model_summarizes_rates_and_labels_by_a_line(run: Run, reg: Registry) -> None:
+    answers = {
+        "summarize it": "Moved <script>alert(1)</script>",
+        "rate how much": '{"importance": 9, "reason": "a <b>home</b>"}',
+        "suggest one": '{"labels": ["moving house", "Oslo"]}',
+    }
+    reg.register_provider(
+        {
+            "id": "clerk",
+            "type": "scripted",
+            "priority": 1,
+            "options": {"replies": answers},
+            "models": [{"model_id": "clerk", "tasks": ["chat_small"]}],
+        }
+    )
+    reg.memory.add("We move to Oslo.", "our plans", ts="2026-11-02")
+    made = run("%sekha memory summarize 'our plans' --level weekly -m clerk")
+    assert list(made.value["period"]) == ["2026-W45"] and "made now: 2; questions asked: 1" in made.stdout
+    assert "questions asked: 0" in run('%sekha memory summarize "our plans" --level weekly').stdout
+    assert_harmless(made.value._repr_mimebundle_()["text/html"])
+    rated = run("%sekha memory score our plans")
+    assert list(rated.value["importance"]) == [9] and "not kept" in rated.stdout
+    assert_harmless(rated.value._repr_mimebundle_()["text/html"])
+    assert list(reg.memory.conversations()["importance"]) == [5]
+    assert "importance now" in run("%sekha memory score our plans --keep").stdout
+    assert list(reg.memory.conversations()["importance"]) == [9]
+    assert list(run("%sekha memory labels our plans --local-only").value["label"]) == ["moving house", "Oslo"]
+
+
+def test_an_answer_that_is_none_is_a_short_error_and_keeps_nothing(run: Run, reg: Registry) -> None:
+    reg.memory.add("We move to Oslo.", "plans")
+    ran = run("%sekha memory score plans --keep")
+    assert isinstance(ran.error, UnusableAnswer) and ran.error.short
+    assert list(reg.memory.conversations()["importance"]) == [5]
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -84,6 +121,12 @@ def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
         ("%sekha_chat --memory 500 --memory-exclude uni hello", "memory_exclude is 'uni'"),
         ("%sekha_chat --memroy 500 hello", "Did you mean --memory"),
         ("%sekha memory stats now", "'now' is not understood"),
+        ("%sekha memory stats --keep", "'--keep' is not understood"),
+        ("%sekha memory summarize", "name a conversation: %sekha memory summarize"),
+        ("%sekha memory labels nobody", "no conversation 'nobody'"),
+        ("%sekha memory summarize x --level yearly", "not one of daily, weekly, monthly"),
+        ("%sekha memory summarize x --keep", "--keep is not understood"),
+        ("%sekha memory score x --fresh", "--fresh is not understood"),
     ],
 )
 def test_a_line_that_makes_no_sense_says_what_would(run: Run, reg: Registry, line: str, says: str) -> None:
@@ -101,7 +144,10 @@ def test_tab_knows_folders_conversations_and_options(shell: InteractiveShell, re
     assert completed("%sekha search x --folder /u") == ["/uni/notes"]
     assert completed("%sekha search two words --exclude /u") == ["/uni/notes"]
     assert completed("%sekha search x --mode t") == ["text"]
-    assert completed("%sekha memory ") == ["stats"]
+    assert completed("%sekha memory s") == ["stats", "summarize", "score"]
+    assert completed("%sekha memory summarize k") == ["kept"]
+    assert completed("%sekha memory labels ") == ["kept"]
+    assert completed("%sekha memory summarize kept --level w") == ["weekly"]
     assert completed("%sekha_chat -c k") == ["kept"]
     assert completed("%sekha_chat --mem") == ["--memory", "--memory-exclude"]
     assert completed("%sekha_chat --memory ") == ["500", "1000", "2000"]
