@@ -47,7 +47,7 @@ def estimate_text(text: str) -> TokenEstimate:
     unbroken = sum(len(run) - len(run.translate(None, _WORDS)) for run in _UNBROKEN.findall(data))
     return TokenEstimate(
         (words + dense + wide) // 6,
-        -(-(words - unbroken) // 4) + -(-unbroken // 2) + -(-dense // 2) + -(-wide // 3),
+        -(-words // 4) + -(-dense // 2) + -(-wide // 3),
         -(-(words - unbroken) // 2) + unbroken + dense + wide,
     )
 

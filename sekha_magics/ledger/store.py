@@ -12,6 +12,7 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +20,7 @@ from ..core.catalogue import Catalogue, Snapshot
 from ..core.traces import Traces
 from ..core.types import Event, Request
 from ..errors import InvalidInput, LedgerError
+from ..storage.content import texts_of
 from ..storage.migrations import migrations
 from ..storage.paths import data_path
 from ..storage.tables import Tables, quoted
@@ -29,6 +31,8 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .verifying import Verification
 
 __all__ = ["Ledger", "Logged"]
 
@@ -229,6 +233,20 @@ class Ledger(Views):
                 form = "csv" if file.suffix.lower() == ".csv" else "parquet"
                 connection.execute(f"COPY {quoted(name)} TO $1 (FORMAT {form})", [str(file)])
         return list(files)
+
+    def verify(self) -> Verification:
+        """Whether everything that was ever logged is here, once and unchanged: rows, texts, and what decisions saw.
+
+        Reads all of it; kernels may go on writing meanwhile. Raises `LedgerError` when the DuckDB file cannot be read.
+        """
+        from .verifying import verify
+
+        # Before the file, as with any read.
+        queued = self._writer.rows(texts=True)
+        with reading(self._path, lambda: queued, TABLES) as connection:
+            texts = chain(texts_of(queued).items(), self._writer.kept_texts())
+            committed, notes = self._writer.committed, self._writer.verify_notes(queued)
+            return verify(connection, self._path, TABLES, texts, committed, notes)
 
     def _frame(self, query: str) -> pd.DataFrame:
         with self._reading() as connection:

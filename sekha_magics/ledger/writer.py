@@ -12,7 +12,7 @@ import threading
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -306,6 +306,28 @@ class Writer:
                 f"{self._queue.path} cannot be read: {error}", hint="Move the file away if it is damaged."
             ) from error
         return queued + waiting
+
+    def kept_texts(self) -> Iterator[tuple[str, str]]:
+        """Every text in the file, by hash."""
+        return self._contents.everything()
+
+    def verify_notes(self, rows: Sequence[QueuedRow]) -> list[str]:
+        """What is no fault, and worth knowing of what is not folded."""
+        notes = []
+        if self._pending:
+            notes.append(f"{len(self._pending)} events are in memory only, since the disk refuses them.")
+        if left := self._tables.gather(rows).left:
+            notes.append(
+                f"{left} queued rows are of a newer version of sekha_magics, or damaged: they were left alone."
+            )
+        aside = sorted(
+            file.name for file in self._path.parent.glob("*.damaged-*") if file.suffix.startswith(".damaged")
+        )
+        if aside:
+            notes.append(
+                f"Set aside because it was damaged: {', '.join(aside)}. What was only there is not in this check."
+            )
+        return notes
 
     def with_content(self, calls: pd.DataFrame) -> pd.DataFrame:
         """`calls` with `prompt` and `response` beside it, None where the text is not kept."""

@@ -225,10 +225,10 @@ SUBCOMMANDS = {
         words=("off",),
     ),
     "log": Table(
-        ("%sekha log [tail]", "%sekha log path"),
-        "The last decisions as a DataFrame, or where the ledger is.",
+        ("%sekha log [tail]", "%sekha log path", "%sekha log verify"),
+        "The last decisions as a DataFrame, where the ledger is, or whether nothing in it is missing.",
         (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
-        words=("tail", "path"),
+        words=("tail", "path", "verify"),
     ),
     "whatif": Table(
         ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),

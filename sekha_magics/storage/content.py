@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,13 @@ class ContentStore:
 
     def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         return self._known(hashes, kept)
+
+    def everything(self) -> Iterator[tuple[str, str]]:
+        """All bodies by hash, read by a connection of their own: it takes long, and others go on meanwhile."""
+        if not self.path.exists():
+            return
+        with closing(self._database.stray()) as connection:
+            yield from connection.execute("SELECT sha256, body FROM contents")
 
     def forget(self, traces: Traces) -> int:
         """Remove for good every text that touches the traces, and say how many."""

@@ -106,7 +106,10 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
 
 def _fold(target: Path, queue: Queue, tables: Tables, keep: Callable[[Sequence[QueuedRow]], None] | None) -> Folded:
     rows, last = 0, ""
-    while batch := queue.read(after=last, limit=_ROWS_AT_ONCE):
+    # As many as there are now: kernels that write fast would otherwise keep this one from its end.
+    left = len(queue)
+    while left > 0 and (batch := queue.read(after=last, limit=min(left, _ROWS_AT_ONCE))):
+        left -= len(batch)
         last = batch[-1].event_id
         gathered = tables.gather(batch)
         if not gathered.taken:

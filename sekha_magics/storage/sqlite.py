@@ -160,6 +160,10 @@ class Database:
     def _named(self, error: sqlite3.Error) -> sqlite3.Error:
         return Damaged(self, error) if _is_damage(error) else error
 
+    def stray(self) -> sqlite3.Connection:
+        """A connection to read from that the caller closes, beside the one everybody shares."""
+        return self._open_read_only()
+
     def checkpoint(self) -> None:
         """Move what is committed from the log to the file, as far as no reader of another process is in the way."""
         with self._lock:

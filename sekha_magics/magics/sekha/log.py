@@ -1,4 +1,4 @@
-"""`%sekha log`: the last decisions, and where all of them are."""
+"""`%sekha log`: the last decisions, where all of them are, and whether all are there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .words import one_action
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ...ledger.verifying import Verification
+
 __all__ = ["log"]
 
 _ROWS = 10
@@ -21,14 +23,16 @@ _TAIL = """SELECT ts, source, outcome, task, provider_id, model_id, calls, input
 decision_id FROM costs ORDER BY ts DESC LIMIT {rows}"""
 
 
-def log(arguments: Arguments) -> pd.DataFrame | str:
-    """`tail`, the newest row first, or `path`."""
+def log(arguments: Arguments) -> pd.DataFrame | str | Verification:
+    """`tail`, the newest row first, `path`, or `verify`."""
     action = one_action(arguments, SUBCOMMANDS["log"].words, "tail")
     if action.operand:
         raise UsageError(f"{action.operand!r} is not understood here; -n ROWS says how many rows")
     ledger = registry().ledger
     if action.name == "path":
         return str(ledger.path)
+    if action.name == "verify":
+        return ledger.verify()
     from ...display.money import format_usd
     from ..shown import ShownFrame
 
