@@ -246,7 +246,8 @@ class Ledger(Views):
         with reading(self._path, lambda: queued, TABLES) as connection:
             texts = chain(texts_of(queued).items(), self._writer.kept_texts())
             committed, notes = self._writer.committed, self._writer.verify_notes(queued)
-            return verify(connection, self._path, TABLES, texts, committed, notes)
+            forgotten = self._writer.forgotten_texts()
+            return verify(connection, self._path, TABLES, texts, forgotten, committed, notes)
 
     def _frame(self, query: str) -> pd.DataFrame:
         with self._reading() as connection:

@@ -311,6 +311,13 @@ class Writer:
         """Every text in the file, by hash."""
         return self._contents.everything()
 
+    def forgotten_texts(self) -> list[str]:
+        """Hashes of those that are gone on purpose; none where the file is damaged, which a reader of it all finds."""
+        try:
+            return self._contents.forgotten()
+        except sqlite3.DatabaseError:
+            return []
+
     def verify_notes(self, rows: Sequence[QueuedRow]) -> list[str]:
         """What is no fault, and worth knowing of what is not folded."""
         notes = []

@@ -120,8 +120,19 @@ class ContentStore:
                 if traces.touched_by(body)
             ]
             connection.executemany("DELETE FROM contents WHERE sha256 = ?", gone)
+            connection.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", gone)
         self._database.purge()
         return len(gone)
+
+    def forgotten(self) -> list[str]:
+        """Hashes of the texts that were."""
+        if not self.path.exists():
+            return []
+        with closing(self._database.stray()) as connection:
+            # A file of an earlier version that may only be read has no such table.
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forgotten'").fetchone():
+                return []
+            return [row[0] for row in connection.execute("SELECT sha256 FROM forgotten")]
 
     def hold(self, rows: Iterable[QueuedRow]) -> None:
         """Make durable the texts that came with `rows`, before these leave the queue."""

@@ -90,6 +90,9 @@ def test_no_byte_under_the_data_directory_tells_it_while_another_kernel_has_all_
         assert len(again.memory.search("a novel", 1000, "vector")) == len(again.memory.messages())
         prompts = set(again.ledger.calls(content=True)["prompt"].dropna())
         assert "still here" in " ".join(prompts)
+        verified = again.ledger.verify()
+        assert verified.ok, verified
+        assert any("texts were forgotten" in note for note in verified.notes)
         # What was asked, and what it cost, is still known.
         assert (again.ledger.calls()["operation"] == "chat").sum() >= 7
 
