@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -10,7 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from sekha_magics import Registry, set_registry
-from sekha_magics.errors import UnusableAnswer
+from sekha_magics.errors import SekhaError, UnusableAnswer
 from tests.display.harmless import assert_harmless
 from tests.memory.registries import registry, scripted
 
@@ -104,6 +105,40 @@ def test_an_answer_that_is_none_is_a_short_error_and_keeps_nothing(run: Run, reg
     assert list(reg.memory.conversations()["importance"]) == [5]
 
 
+def test_a_memory_is_looked_after_by_lines(run: Run, reg: Registry, tmp_path: Path) -> None:
+    reg.memory.add("old <b>news</b>", conversation="a paper", folder="/press")
+    reg.memory.add("The wumple sleeps in the attic.", conversation="house")
+    assert reg.memory.flush() == 0
+    assert list(run("%sekha memory list").value["conversation"]) == ["a paper", "house"]
+    line = '%sekha memory set "a paper" --folder /archive --label daily --importance 2 --pin'
+    shown = run(line)
+    assert shown.value.iloc[0][["folder", "label", "importance", "pinned"]].tolist() == ["/archive", "daily", 2, True]
+    assert "set for a paper" in shown.stdout
+    run('%sekha memory set "a paper" --unpin')
+    assert "exported" in run(f"%sekha memory export {tmp_path / 'all.json'}").stdout
+    run(f"%sekha memory export {tmp_path / 'one.md'} -c house")
+    assert "wumple" in (tmp_path / "one.md").read_text(encoding="utf-8")
+    planned = run("%sekha memory prune --importance 2 --delete")
+    assert list(planned.value["conversation"]) == ["a paper"] and "--yes does it" in planned.stdout
+    assert "would be deleted" in planned.stdout and "a paper" in reg.memory.names()
+    assert "were deleted" in run("%sekha memory prune --importance 2 --delete --yes").stdout
+    assert reg.memory.names() == ["house"]
+    back = run(f"%sekha memory import {tmp_path / 'all.json'}")
+    assert back.value.iloc[0][["conversations", "messages", "known"]].tolist() == [1, 1, 1]
+    reg.register_provider(scripted("other", dimension=8))
+    assert reg.memory.flush() == 0
+    price = run("%sekha memory reindex other")
+    assert "nothing is changed" in price.stdout and price.value["messages"][0] == 2
+    assert run("%sekha memory reindex other --yes").value["done"][0] == 2
+    said = run("%sekha memory forget house")
+    assert "this would be forgotten, for good" in said.stdout and "house" in reg.memory.names()
+    assert "wumple" not in said.stdout
+    assert "texts in the ledger" in run("%sekha memory forget house --yes").stdout
+    message = reg.memory.messages()["message_id"][0]
+    assert len(run(f"%sekha memory forget --message {message} --yes").value) == 1
+    assert reg.memory.messages().empty
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -114,6 +149,26 @@ def test_an_answer_that_is_none_is_a_short_error_and_keeps_nothing(run: Run, reg
         ("%sekha search x --folder uni", "folder is 'uni'"),
         ("%sekha search x --foldr /uni", "Did you mean --folder"),
         ("%sekha memory stat", "Did you mean stats"),
+        ("%sekha memory list all", "'all' is not understood"),
+        ("%sekha memory list --yes", "--yes is not understood"),
+        ("%sekha memory set", "name a conversation"),
+        ("%sekha memory set x", "say what to set"),
+        ("%sekha memory set x --pin", "no conversation 'x'"),
+        ("%sekha memory set x --pin --unpin", "its opposite"),
+        ("%sekha memory set x --importance 11", "importance is 11"),
+        ("%sekha memory export", "name a file"),
+        ("%sekha memory import", "name a file"),
+        ("%sekha memory import /nowhere/at/all.json", "cannot be read"),
+        ("%sekha memory prune", "say what is to go"),
+        ("%sekha memory prune --yes", "say what is to go"),
+        ("%sekha memory prune everything --importance 3", "'everything' is not understood"),
+        ("%sekha memory prune --older-than -3", "whole number above 0"),
+        ("%sekha memory reindex", "name an embedding model"),
+        ("%sekha memory reindex nobody", "no embedding model 'nobody'"),
+        ("%sekha memory forget", "name a conversation or a message"),
+        ("%sekha memory forget x --message y", "name a conversation or a message"),
+        ("%sekha memory forget x", "no conversation 'x'"),
+        ("%sekha memory forgt x", "Did you mean forget"),
         ("%sekha_chat --memory many hello", "whole number above 0"),
         ("%sekha_chat --memory 0 hello", "whole number above 0"),
         ("%sekha_chat --memory", "--memory needs a value"),
@@ -131,7 +186,7 @@ def test_an_answer_that_is_none_is_a_short_error_and_keeps_nothing(run: Run, reg
 )
 def test_a_line_that_makes_no_sense_says_what_would(run: Run, reg: Registry, line: str, says: str) -> None:
     ran = run(line)
-    assert isinstance(ran.error, (UsageError, ValueError))
+    assert isinstance(ran.error, (UsageError, SekhaError))
     assert says in str(ran.error)
 
 
@@ -144,7 +199,11 @@ def test_tab_knows_folders_conversations_and_options(shell: InteractiveShell, re
     assert completed("%sekha search x --folder /u") == ["/uni/notes"]
     assert completed("%sekha search two words --exclude /u") == ["/uni/notes"]
     assert completed("%sekha search x --mode t") == ["text"]
-    assert completed("%sekha memory s") == ["stats", "summarize", "score"]
+    assert completed("%sekha memory s") == ["stats", "set", "summarize", "score"]
+    assert completed("%sekha memory forget k") == ["kept"]
+    assert completed("%sekha memory reindex ha") == ["hashed"]
+    assert completed("%sekha memory set kept --fold") == ["--folder"]
+    assert completed("%sekha memory prune --folder /u") == ["/uni/notes"]
     assert completed("%sekha memory summarize k") == ["kept"]
     assert completed("%sekha memory labels ") == ["kept"]
     assert completed("%sekha memory summarize kept --level w") == ["weekly"]

@@ -10,6 +10,7 @@ from IPython.core.error import UsageError
 from ..arguments import Arguments
 from ..options import SUBCOMMANDS
 from ..standing import registry
+from .care import ACTIONS
 from .words import one_action
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _size(size: Any) -> str | None:
 
 
 _ACTIONS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
+    **ACTIONS,
     "stats": _stats,
     "summarize": _summarize,
     "score": _score,
