@@ -30,6 +30,7 @@ def _list(operand: str, values: Values) -> pd.DataFrame:
         caption="conversations",
         only=("conversation", "messages", "folder", "label", "importance", "pinned", "archived", "updated_at"),
         empty="nothing is remembered yet",
+        column={"updated_at": _minute},
     )
 
 
@@ -90,6 +91,7 @@ def _prune(operand: str, values: Values) -> pd.DataFrame:
         caption=f"conversations that {'were' if yes else ''} {done}".replace("  ", " "),
         footnotes=() if yes or frame.empty else (_NOTHING_YET,),
         empty="no conversation fits",
+        column={"newest": _minute},
     )
 
 
@@ -124,6 +126,7 @@ def _forget(operand: str, values: Values) -> pd.DataFrame:
         caption="forgotten" if yes else "this would be forgotten, for good",
         footnotes=(*notes, *(() if yes else (_NOTHING_YET,))),
         empty="the conversation has no message",
+        column={"ts": _minute},
     )
 
 
@@ -131,6 +134,10 @@ def _shown(frame: pd.DataFrame, **how: Any) -> pd.DataFrame:
     from ..shown import ShownFrame
 
     return ShownFrame(frame, **how)
+
+
+def _minute(moment: pd.Timestamp) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _needed(operand: str, otherwise: str) -> str:

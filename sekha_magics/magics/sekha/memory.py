@@ -102,7 +102,9 @@ def _given(values: Mapping[str, Any], *own: str) -> dict[str, Any]:
 def _size(size: Any) -> str | None:
     import pandas as pd
 
-    return None if pd.isna(size) else f"{size / 1e6:.1f} MB"
+    if pd.isna(size):
+        return None
+    return f"{size / 1e6:.1f}\N{NO-BREAK SPACE}MB" if size >= 1e6 else f"{size / 1e3:.0f}\N{NO-BREAK SPACE}kB"
 
 
 _ACTIONS: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
