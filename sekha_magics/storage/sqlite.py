@@ -190,7 +190,7 @@ class Database:
 
         Raises `sqlite3.OperationalError` when another process reads for so long that the log cannot be emptied.
         """
-        with self._lock, self._naming_damage():
+        with self._lock, self._naming():
             if not self.path.exists():
                 return
             connection = self._connect()
