@@ -12,28 +12,39 @@ __all__ = ["Bar", "bar"]
 
 
 class Bar:
-    """What is to be done, and what is done. Draws nothing without a `tqdm` bar."""
+    """What is to be done and what is done, counted in `unit`; nothing is drawn before there is something to do."""
 
-    def __init__(self, drawn: Any = None) -> None:
-        self._drawn = drawn
+    def __init__(self, unit: str, *, shown: bool) -> None:
+        self._unit, self._shown = unit, shown
+        self._drawn: Any = None
 
     def more(self, count: int) -> None:
-        if self._drawn is not None:
-            self._drawn.total += count
-            self._drawn.refresh()
+        if not self._shown or not count:
+            return
+        if self._drawn is None:
+            from tqdm.auto import tqdm
+
+            self._drawn = tqdm(total=count, unit=self._unit, leave=False)
+        else:
+            # In a notebook only a reset makes the bar longer.
+            done = self._drawn.n
+            self._drawn.reset(total=self._drawn.total + count)
+            self._drawn.update(done)
 
     def done(self) -> None:
         if self._drawn is not None:
             self._drawn.update()
 
+    def close(self) -> None:
+        if self._drawn is not None:
+            self._drawn.close()
+
 
 @contextmanager
 def bar(unit: str) -> Iterator[Bar]:
-    """A bar that counts in this unit, and is gone when the work is done."""
-    if not whereabouts.is_person():
-        yield Bar()
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=0, unit=unit, leave=False) as drawn:
-        yield Bar(drawn)
+    """A bar that is gone when the work is done, or has failed."""
+    drawn = Bar(unit, shown=whereabouts.is_person())
+    try:
+        yield drawn
+    finally:
+        drawn.close()

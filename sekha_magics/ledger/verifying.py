@@ -125,14 +125,12 @@ def _read_all(connection: Any, tables: Tables) -> None:
 def _keep(connection: Any, texts: Texts, found: list[Finding]) -> int:
     """Make `sekha_kept` of the texts, and say which are not what their hash says. Gives how many there are."""
     connection.execute("CREATE TEMP TABLE sekha_kept (sha256 VARCHAR, members VARCHAR[])")
-    total = 0
     for batch in _batches(_judged(texts, found)):
-        total += len(batch)
         hashes, members = [sha256 for sha256, _ in batch], [list(names) for _, names in batch]
         connection.execute(
             "INSERT INTO sekha_kept SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[][])", [hashes, members]
         )
-    return total
+    return int(connection.execute("SELECT count(DISTINCT sha256) FROM sekha_kept").fetchone()[0])
 
 
 def _judged(texts: Texts, found: list[Finding]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -13,6 +13,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -22,10 +23,11 @@ from ..errors import InvalidInput, LedgerError
 from ..storage.background import BackgroundFold
 from ..storage.content import ContentStore, Hashed, hash_prompt, hash_text, texts_of
 from ..storage.flat import text_object
-from ..storage.fold import Folded, fold
+from ..storage.fold import Folded, Source, fold
 from ..storage.forks import renew_in_child
 from ..storage.queue import Queue, QueuedRow, payload_of
-from ..storage.sqlite import Damaged
+from ..storage.spool import Spool
+from ..storage.sqlite import Damaged, MadeByNewerVersion, WalRefused
 from ..storage.tables import Tables
 from .rows import Clean, Row, call_row, candidate_rows, cleaner, decision_row, snapshot_rows
 
@@ -69,6 +71,8 @@ class Writer:
         self._path, self._tables, self._content, self._clean = path, tables, content, cleaner(redact)
         self._queue = Queue(path.with_name(f"{prefix}queue.sqlite"))
         self._contents = ContentStore(path.with_name(f"{prefix}content.sqlite"))
+        self._spool = Spool(path.with_name(f"{prefix}spool"))
+        self._spooling = False
         self._pending: deque[_Pending] = deque()
         self._known: dict[str, int] = {}
         self._warned: set[str] = set()
@@ -187,7 +191,7 @@ class Writer:
         if not batch:
             return
         try:
-            self._with_sound_files(lambda: self._queue.append([each.row for each in batch]))
+            self._queue_or_spool([each.row for each in batch])
         except (sqlite3.Error, OSError) as error:
             self._warn("write", f"The ledger beside {self._path} cannot be written; its rows wait in memory: {error}")
             return
@@ -197,6 +201,19 @@ class Writer:
         for _ in batch:
             self._pending.popleft()
         self._warned.discard("write")
+
+    def _queue_or_spool(self, rows: list[QueuedRow]) -> None:
+        if not self._spooling:
+            try:
+                self._with_sound_files(lambda: self._queue.append(rows))
+                return
+            except (WalRefused, MadeByNewerVersion) as error:
+                self._spool.append(rows)
+                # From here on: every try would take as long as the first.
+                self._spooling = True
+                self._warn("spool", f"The ledger writes to {self._spool.folder} instead of its queue: {error}.")
+                return
+        self._spool.append(rows)
 
     # --- folding ---
 
@@ -223,10 +240,17 @@ class Writer:
         def keep(rows: Sequence[QueuedRow]) -> None:
             self._with_sound_files(lambda: self._contents.hold(rows))
 
-        folded = self._with_sound_files(lambda: fold(self._path, self._queue, self._tables, wait=wait, keep=keep))
-        if folded.aside is not None:
-            self._warn_of_damage(self._path, folded.aside)
-        return folded
+        self._spool.seal()
+        waiting: list[str] = []
+        rows = 0
+        sources: tuple[Source, ...] = (self._queue, self._spool)
+        for source in sources:
+            folded = self._with_sound_files(partial(fold, self._path, source, self._tables, wait=wait, keep=keep))
+            if folded.aside is not None:
+                self._warn_of_damage(self._path, folded.aside)
+            rows += folded.rows
+            waiting += [folded.waiting] if folded.waiting else []
+        return Folded(rows, "; ".join(waiting))
 
     def _with_sound_files(self, work: Callable[[], T]) -> T:
         """What `work` gives. A damaged file it meets is set aside, and it is done again with a new one."""
@@ -265,6 +289,7 @@ class Writer:
         self._at_exit = False
         self._folding.close()
         self._write()
+        self._spool.seal()
         self._queue.close()
         self._contents.close()
         if self._pending:
@@ -300,7 +325,7 @@ class Writer:
         """What is not folded yet. A row on its way from memory to the queue is met twice, never missed."""
         waiting = [each.row for each in list(self._pending)]
         try:
-            queued = self._with_sound_files(lambda: self._queue.read(texts=texts))
+            queued = self._with_sound_files(lambda: self._queue.read(texts=texts)) + self._spool.everything()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"{self._queue.path} cannot be read: {error}", hint="Move the file away if it is damaged."

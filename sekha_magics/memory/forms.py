@@ -34,7 +34,8 @@ def _reason(text: str) -> str:
 def _label(text: str) -> str:
     words = text.split()
     line = " ".join(words)
-    if not 1 <= len(words) <= _MOST_WORDS or len(line) > _LONGEST_LABEL or not all(map(_may_be_in_a_label, line)):
+    spelled = all(map(_may_be_in_a_label, line)) and any(map(str.isalnum, line))
+    if not 1 <= len(words) <= _MOST_WORDS or len(line) > _LONGEST_LABEL or not spelled:
         raise ValueError("a label is a few words of letters and digits")
     return line
 

@@ -71,7 +71,8 @@ class ContentStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path, STEPS)
+        # Written by whoever holds the fold lock.
+        self._database = Database(path, STEPS, alone=True)
 
     def put(self, bodies: Mapping[str, str]) -> None:
         with self._database.write() as connection:

@@ -101,6 +101,8 @@ def test_labels_are_suggested_and_not_set(upstream: Upstream) -> None:
         labelled("`rm`"),
         labelled("a\u202eb"),
         labelled("fine", ""),
+        labelled("fine", "-"),
+        labelled("# #"),
         labelled(7),
         says('{"labels": "plans"}'),
         says("plans"),
