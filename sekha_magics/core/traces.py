@@ -20,6 +20,10 @@ _SHORTEST = 20
 """Anything shorter stands in many texts by chance, and is looked for as a whole line alone."""
 
 _WHOLE, _PASSAGE = 100, 50
+
+_FEW = 300
+"""So many passages are looked for one by one; of more, the beginnings are compared with every place in a text."""
+
 _PREFIX = re.compile(r"^[ \t]*> ?", re.MULTILINE)
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
 _MARK = re.compile(rf'"id": ?"([0-9a-f]{{{MARK_CHARACTERS}}})"')
@@ -50,6 +54,8 @@ class Traces:
         if self._short and any(_normal(line) in self._short for line in (text, *text.splitlines())):
             return True
         normal = _normal(text)
+        if sum(map(len, wanted.values())) <= _FEW:
+            return any(passage in normal for passages in wanted.values() for passage in passages)
         for start in range(len(normal) - _SHORTEST + 1):
             for passage in wanted.get(normal[start : start + _SHORTEST], ()):
                 if normal.startswith(passage, start):

@@ -170,4 +170,6 @@ def test_a_trace_is_a_passage_a_whole_line_or_a_quotation_and_not_a_word() -> No
         assert traces.touched_by(text), text
     for text in ("word7 word8", "it is ok", "The red fox", '{"id": "ffffffffffff"}', "", "[", "{", long[130:190]):
         assert not traces.touched_by(text), text
+    many = Traces([" ".join(f"{kind}{n}" for n in range(200)) for kind in ("a", "b", "word", *map(str, range(30)))])
+    assert many.touched_by(f"before {long[130:300]} after") and not many.touched_by(long[130:190])
     assert not traces.repeated_in(long[130:300]) and traces.repeated_in(f"> {long}")
