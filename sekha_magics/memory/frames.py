@@ -120,10 +120,18 @@ def stats_frame(folder: Path, archive: Archive, vectors: Vectors, matrices: Matr
         rows = archive.rows(f"SELECT count(*) FROM {table} {where}")
         return int(rows[0][0]) if rows else 0
 
+    def spread() -> str:
+        """In how many folders messages stand, and from when to when."""
+        rows = archive.rows("SELECT count(DISTINCT folder), min(ts), max(ts) FROM remembered")
+        folders, oldest, newest = rows[0] if rows else (0, None, None)
+        many = "1 folder" if folders == 1 else f"{folders} folders"
+        return f"in {many}, from {oldest[:10]} to {newest[:10]}; " if oldest else ""
+
     sqlite = sum(_size(folder / f"memory.sqlite{ending}") for ending in ("", "-wal"))
+    marked = f"{count('conversations', 'WHERE archived')} archived, {count('conversations', 'WHERE pinned')} pinned"
     rows: list[tuple[str, int, int | None, str]] = [
-        ("conversations", count("conversations"), None, f"{count('conversations', 'WHERE archived')} archived"),
-        ("messages", count("messages"), sqlite, str(folder / "memory.sqlite")),
+        ("conversations", count("conversations"), None, marked),
+        ("messages", count("messages"), sqlite, spread() + str(folder / "memory.sqlite")),
         ("summaries", count("summaries"), None, ""),
     ]
     waiting = archive.rows("SELECT coalesce(error, ''), count(*) FROM unembedded GROUP BY 1 ORDER BY 2 DESC")

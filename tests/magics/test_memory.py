@@ -66,6 +66,7 @@ def test_what_there_is_is_shown_by_a_line(run: Run, reg: Registry) -> None:
     for line in ("%sekha memory", "%sekha memory stats"):
         shown = run(line)
         assert shown.value.set_index("what").loc["messages", "count"] == 2
+        assert "0 archived, 0 pinned" in shown.stdout and "in 1 folder, from 20" in shown.stdout
         assert "embeddings_64_hashed" in shown.stdout and "searched exactly" in shown.stdout
 
 
