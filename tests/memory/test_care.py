@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from sekha_magics.memory.store import Memory
 
 from .models import Models, Vectors
 from .registries import registry, scripted
+from .test_many_at_once import process
 
 
 @pytest.fixture
@@ -123,6 +125,23 @@ def test_what_is_interrupted_goes_on_in_another_kernel_and_nothing_is_embedded_t
     assert len(again.search("note", 1000, "vector", models="new")) == 500
     assert len(again.search("note", 1000, "vector", models="old")) == 500
     again.close()
+
+
+def test_a_kernel_that_is_killed_costs_one_batch_at_most(tmp_path: Path) -> None:
+    models = Models({"old": 8, "new": 16})
+    memory = models.memory(tmp_path)
+    memory.add([f"note {n}" for n in range(700)])
+    assert memory.flush() == 0
+    with ExitStack() as stack:
+        doomed = process(stack, "reindex_until_killed", tmp_path)
+        asked = [doomed.stdout.readline().strip() for _ in range(300)]
+        doomed.kill()
+        asked += doomed.stdout.read().split("\n")[:-1]
+    assert memory.reindex("new").messages == 0
+    twice = set(asked) & {text for model, texts in models.asked for text in texts if model == "new"}
+    assert len(twice) <= 128
+    assert len(memory.search("note", 1000, "vector", models="new")) == 700
+    memory.close()
 
 
 def test_what_waits_for_a_model_that_is_gone_gets_vectors_of_the_new_one(tmp_path: Path) -> None:
