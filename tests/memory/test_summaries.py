@@ -20,6 +20,7 @@ from sekha_magics.errors import (
     NoEligibleModel,
     UnusableAnswer,
 )
+from tests.kernels.running import files_with
 from tests.upstream.answers import Answer, Tokens
 from tests.upstream.server import Upstream
 
@@ -315,3 +316,23 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, ts: object) -> None:
     with pytest.raises(InvalidInput, match="ts is"):
         memory.add("x", ts=ts)  # type: ignore[arg-type]
     memory.close()
+
+
+def test_what_is_forgotten_is_in_no_summary_and_no_question_about_one(
+    upstream: Upstream, own_directories: Path
+) -> None:
+    secret = "The vault opens with 83-11-47, and only Margaret\nknows which way to turn the wheel."
+    with at(upstream.url("openai"), window=2000) as reg:
+        message = str(reg.memory.add(secret, "diary", ts="2026-11-02"))
+        reg.memory.add([f"{n}: {'word ' * 150}" for n in range(10)], "diary", ts="2026-11-02")
+        reg.memory.add("Nothing of it here.", "diary", ts="2026-11-09")
+        upstream.default = says("Margaret knows.")
+        reg.memory.summarize("diary", "weekly")
+        upstream.default = says('{"importance": 3, "reason": "A secret."}')
+        reg.memory.score(message=message)
+        reg.ledger.flush()
+        assert files_with(own_directories, "83-11-47")
+        reg.memory.forget(message=message)
+        assert list(reg.memory.summaries()["period"]) == ["2026-11-09", "2026-W46"]
+        assert len(reg.memory.messages()) == 11
+    assert files_with(own_directories, "83-11-47") == []
