@@ -86,7 +86,7 @@ class BudgetFile:
                     return Refused(account, figures[account])
             lease = Lease(uuid.uuid4().hex, amount, accounts)
             connection.execute(
-                "INSERT INTO leases VALUES (?, ?, ?, ?)",
+                "INSERT INTO leases (lease, holder, amount, accounts) VALUES (?, ?, ?, ?)",
                 (lease.lease_id, holder, str(amount), json.dumps(accounts)),
             )
             _add(connection, figures, accounts, reserved=amount)
@@ -211,13 +211,14 @@ def _add(
     connection: Connection, figures: Mapping[str, Figures], accounts: Iterable[str], spent: int = 0, reserved: int = 0
 ) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)",
+        "INSERT INTO accounts (account, spent, reserved) VALUES (?, ?, ?)"
+        " ON CONFLICT (account) DO UPDATE SET spent = excluded.spent, reserved = excluded.reserved",
         [(a, str(figures[a].spent + spent), str(figures[a].reserved + reserved)) for a in accounts],
     )
 
 
 def _first_time(connection: Connection, threshold: Threshold) -> bool:
     added = connection.execute(
-        "INSERT OR IGNORE INTO warned VALUES (?, ?)", (threshold.account, str(threshold.limit))
+        "INSERT OR IGNORE INTO warned (account, budget) VALUES (?, ?)", (threshold.account, str(threshold.limit))
     ).rowcount
     return bool(added)

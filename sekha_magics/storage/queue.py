@@ -18,7 +18,7 @@ from .sqlite import Database
 __all__ = ["Queue", "QueuedRow", "payload_of"]
 
 STEPS = migrations(Path(__file__).with_name("schemas") / "queue")
-_INSERT = "INSERT INTO events VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO events (event_id, payload, texts) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 # By table: how its rows look. A file of an earlier version that may only be read lacks the first.
 _ROWS = {
     "events": "SELECT event_id, payload, {texts} FROM events WHERE event_id > :after ORDER BY event_id LIMIT :limit",

@@ -37,7 +37,7 @@ def test_events_are_kept_read_by_others_and_folded(folder: Path) -> None:
     ledger, other = Ledger(folder / "ledger.duckdb"), Ledger(folder / "ledger.duckdb")
     with pytest.warns(RuntimeWarning, match=r"writes to .*spool instead of its queue: .* can have no log") as caught:
         for n in range(3):
-            ledger.append(event(decision_id=f"d{n}", prompt=f"ask {n}", answer=f"say {n}"))
+            ledger.append(event(decision_id=f"d{n}", prompt=f"ask {n}", answer=f"say {n}", second=n))
     assert len(caught) == 1 and ledger.unwritten == 0
     for reader in (ledger, other):
         assert ids(reader) == ["d0", "d1", "d2"]
@@ -46,7 +46,7 @@ def test_events_are_kept_read_by_others_and_folded(folder: Path) -> None:
     ledger.flush()
     assert spooled(folder) == [] and ids(other) == ["d0", "d1", "d2"]
     assert list(other.calls(content=True)["response"]) == ["say 0", "say 1", "say 2"]
-    ledger.append(event(decision_id="d3"))
+    ledger.append(event(decision_id="d3", second=3))
     assert ids(other) == ["d0", "d1", "d2", "d3"] and other.verify().ok
     ledger.close()
     assert ids(other) == ["d0", "d1", "d2", "d3"]
