@@ -29,7 +29,6 @@ def with_memory(
     catalogue: Catalogue,
     policy: Policy,
     *,
-    exclude: Sequence[str],
     kept: bool,
     embed: Callable[[Sequence[str], str | None], Any],
 ) -> Ask:
@@ -49,7 +48,7 @@ def with_memory(
         found = memory().context(
             query,
             budget,
-            (*exclude, *ask.wishes.memory_exclude),
+            ask.wishes.memory_exclude,
             seen="\n".join(message.text for message in ask.messages),
             count=lambda text: _tokens(text, families).high,
             embed=embed,

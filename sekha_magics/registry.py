@@ -293,7 +293,6 @@ class Registry:
             lambda: self.memory,
             self.state.catalogue,
             self.state.policy(ask.request.policy or self.state.catalogue.rules.policy),
-            exclude=configured.exclude,
             kept=configured.enabled,
             embed=lambda texts, model: self.embed(texts, model=model, local_only=ask.wishes.local_only, log=ask.log),
         )
@@ -463,6 +462,7 @@ class Registry:
                     index=configured.index,
                     redact=self.redact,
                     notebook=whereabouts.notebook,
+                    exclude=configured.exclude,
                     elsewhere=[
                         lambda traces: {"turns": self._conversations.forget_turns(traces)},
                         lambda traces: {"texts in the ledger": self.ledger.forget(traces)},

@@ -295,7 +295,7 @@ class MemoryConfig(_Section):
     """`path` is a folder, absolute once a configuration is loaded; None is `memory` in the data directory.
 
     `enabled` keeps every named conversation. `hnsw` needs the extra `vss`; without it search is exact. What stands in a
-    folder of `exclude`, or below it, is never put before a model.
+    folder of `exclude`, or below it, is never quoted before a prompt.
     """
 
     path: Path | None = None

@@ -52,9 +52,10 @@ class Memory:
     """The memory in `folder`, by default `<data dir>/memory`, shared by any number of kernels.
 
     `redact` goes over every text before it is stored, `notebook` says where a new conversation comes from, `graph_from`
-    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. `elsewhere` are the
-    other places that a forgotten text has to leave. Safe to use from any thread, and after a fork. Every method may
-    raise `MemoryStoreError` when the disk refuses.
+    is the number of vectors from which on `hnsw` is used; with fewer, exact search is as fast. `asker` is who puts
+    questions to models, `elsewhere` are the other places that a forgotten text has to leave, `exclude` folders of which
+    nothing is ever quoted. Safe to use from any thread, and after a fork. Every method may raise `MemoryStoreError`
+    when the disk refuses.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Memory:
         notebook: Callable[[], str | None] = lambda: None,
         graph_from: int = 20_000,
         elsewhere: Sequence[Elsewhere] = (),
+        exclude: Sequence[str] = (),
     ) -> None:
         self._folder = (data_path() / "memory" if folder is None else Path(folder).expanduser()).absolute()
         self._redact, self._notebook, self._elsewhere = redact, notebook, elsewhere
+        self._exclude = checks.check_folders(exclude, "exclude")
         self._archive = Archive(self._folder / "memory.sqlite")
         self._vectors = Vectors(self._archive, self._folder)
         self._embedder, self._asker = embedder, asker
@@ -223,15 +226,16 @@ class Memory:
         """What helps with `query`, quoted so that a model can read it and it cannot speak for anybody.
 
         It comes to `token_budget` tokens at most: by `count`, or by more than any model counts. Pinned messages are
-        first, then the best by similarity, importance and recency. Nothing is from a folder of `exclude` or stands in
-        `seen`. `embed` makes the query's vectors, by default as for a search. Raises `InvalidInput`.
+        first, then the best by similarity, importance and recency. Nothing is from a folder of `exclude` or of
+        `memory.exclude`, or stands in `seen`. `embed` makes the query's vectors, by default as for a search. Raises
+        `InvalidInput`.
         """
         from .context import count_at_most, recall
 
         return recall(
             checks.check_query(query),
             checks.check_tokens(token_budget),
-            checks.check_folders(exclude, "exclude"),
+            (*self._exclude, *checks.check_folders(exclude, "exclude")),
             seen,
             count or count_at_most,
             archive=self._archive,

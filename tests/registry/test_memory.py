@@ -63,6 +63,7 @@ def test_folders_that_are_shut_out_stay_out() -> None:
     with remembering(memory={"enabled": True, "exclude": ["/uni/"]}) as reg:
         reply = reg.chat("When is the exam?", memory=500)
         assert reply.memory == () and EXAM not in reply.text and "nothing is remembered" in reply.notes[0]
+        assert reg.memory.context("the exam", 500).quoted == ()
     with registry(scripted()) as reg:
         assert EXAM in reg.chat("When is the exam?", memory=500).text
         assert EXAM not in reg.chat("When is the exam?", memory=500, memory_exclude=["/uni"]).text
