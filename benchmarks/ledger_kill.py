@@ -4,6 +4,7 @@ Eight kernels append, one of them folds without a pause, two readers read, and a
 with nothing but DuckDB. Kernels are killed (`kill -9`, on Windows `TerminateProcess`), alternately at any moment and
 while a fold is under way, and others begin in their place; at the end of a round all are killed. Checked are:
 
+- `verify` finds nothing missing, doubled or changed
 - every append that returned is there, once, with its call, its candidates and its text: at once for a reader of another
   process, and at the end of the round, before and after the last fold, by our reader and by plain DuckDB
 - no read goes back behind an earlier one, and none has a hole
@@ -29,6 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+LONG = 20
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -276,6 +278,8 @@ def check(path: Path) -> int:
         ).fetchone()
     if tables != (count + 1, count + 1, 2 * count + 2, count + 1, count + 1):
         raise Wrong(f"plain DuckDB finds {tables} for {count + 1} decisions")
+    if not (verified := ledger.verify()).ok:
+        raise Wrong(str(verified))
     ledger.close()
     if left := [file.name for file in path.parent.glob("*.fold-*")]:
         raise Wrong(f"copies of killed folds were left: {left}")
@@ -307,6 +311,18 @@ def main() -> int:
     events, kills, in_a_fold, reads = (sum(column) for column in list(zip(*rounds, strict=True))[:4])
     print(f"{len(rounds)} rounds: {events} events, {kills} kills, {in_a_fold} of them in a fold, {reads} reads:")
     print("every append that returned is there, once, and no read went backwards")
+    return 0 if len(rounds) < LONG else at_every_step()
+
+
+def at_every_step() -> int:
+    """The long form also kills the first fold of a ledger, and a later one, at each of their steps."""
+    for first in ([], ["first"]):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "tests.ledger.kill_at_every_step", folder, *first]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        print(f"{'the first' if first else 'a later'} fold, killed at each step: {done.stdout.strip()}{done.stderr}")
+        if done.returncode:
+            return 1
     return 0
 
 

@@ -53,6 +53,9 @@ TABLES = Tables(
 )
 
 
+_ANY_VIEW = ("sekha_", "show", "describe", "summarize", "pragma", "schema", "duckdb_", "sqlite_")
+
+
 class Logged(NamedTuple):
     """One decision as it was logged: a row of `decisions`, and the rows of the other tables that belong to it."""
 
@@ -150,13 +153,13 @@ class Ledger(Views):
 
     def latencies(self) -> list[tuple[str, str, list[float]]]:
         """Provider, model and the milliseconds of their last 50 successful calls, oldest first."""
-        with self._reading() as connection:
+        with self._reading(views=False) as connection:
             query = (_HERE / "latencies.sql").read_text(encoding="utf-8")
             return [(provider, model, list(ms)) for provider, model, ms in connection.execute(query).fetchall()]
 
     def counted(self, session_id: str) -> list[Counted]:
         """The last calls of all sessions but this one that were answered and counted, oldest first."""
-        with self._reading() as connection:
+        with self._reading(views=False) as connection:
             query = (_HERE / "habits.sql").read_text(encoding="utf-8")
             rows = connection.execute(query, [session_id]).fetchall()
         return [Counted(p, m, task, read, written, request_from_json(text)) for p, m, task, read, written, text in rows]
@@ -182,7 +185,7 @@ class Ledger(Views):
         if frames is None:
             caller = sys._getframe(1)
             frames = ChainMap(dict(caller.f_locals), caller.f_globals)
-        with self._reading() as connection:
+        with self._reading(_asks_views(query)) as connection:
             return answer(connection, query, frames, parameters or {}, {*TABLES.keys, *VIEWS})
 
     def decision(self, decision_id: str | None = None, *, session_id: str | None = None) -> Logged:
@@ -190,7 +193,7 @@ class Ledger(Views):
 
         Raises `LedgerError` when there is none, or more than one.
         """
-        with self._reading() as connection:
+        with self._reading(views=False) as connection:
             found = connection.sql(
                 "SELECT * FROM decisions WHERE ($1 IS NULL OR starts_with(decision_id, $1))"
                 " AND ($2 IS NULL OR session_id = $2) ORDER BY decision_id IS DISTINCT FROM $1, ts DESC LIMIT 2",
@@ -205,7 +208,7 @@ class Ledger(Views):
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """What a decision depended on, as it was. Raises `LedgerError` when it is not here."""
         query = "SELECT content::VARCHAR FROM snapshots WHERE snapshot_id = $1 AND kind = $2"
-        with self._reading() as connection:
+        with self._reading(views=False) as connection:
             state = connection.execute(query, [snapshot_id, "state"]).fetchone()
             if state is None:
                 raise LedgerError(f"There is no snapshot {snapshot_id!r} in {self._path}.")
@@ -250,13 +253,19 @@ class Ledger(Views):
             return verify(connection, self._path, TABLES, texts, forgotten, committed, notes)
 
     def _frame(self, query: str) -> pd.DataFrame:
-        with self._reading() as connection:
+        with self._reading(_asks_views(query)) as connection:
             return _frame(connection, query)
 
     @contextmanager
-    def _reading(self) -> Iterator[Any]:
-        with reading(self._path, self._writer.rows, TABLES) as connection:
+    def _reading(self, views: bool = True) -> Iterator[Any]:
+        with reading(self._path, self._writer.rows, TABLES, views=views) as connection:
             yield connection
+
+
+def _asks_views(query: str) -> bool:
+    """Whether `query` may name a view, or ask which there are."""
+    said = query.lower()
+    return any(name in said for name in (*VIEWS, *_ANY_VIEW))
 
 
 def _frame(connection: Any, query: str, parameters: list[Any] | None = None) -> pd.DataFrame:

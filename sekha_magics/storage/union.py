@@ -19,8 +19,11 @@ __all__ = ["reading"]
 
 
 @contextmanager
-def reading(path: Path, rows: Callable[[], Sequence[QueuedRow]], tables: Tables) -> Iterator[Any]:
-    """A private in-memory connection with one view for each table, and the views over them.
+def reading(
+    path: Path, rows: Callable[[], Sequence[QueuedRow]], tables: Tables, *, views: bool = True
+) -> Iterator[Any]:
+    """A private in-memory connection with one view for each table, and the views over them unless nobody asks for any:
+    they take as long as the rest.
 
     Made anew for each read: DuckDB keeps an open path for a whole process, and would go on serving the file that was
     replaced. Raises `LedgerError` when the file is not one of ours.
@@ -34,11 +37,7 @@ def reading(path: Path, rows: Callable[[], Sequence[QueuedRow]], tables: Tables)
         present: set[tuple[str, str]] = set()
         if path.exists():
             attach(connection, path, "folded", tables)
-            present = set(
-                connection.execute(
-                    "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'folded'"
-                ).fetchall()
-            )
+            present = {(table, column) for table in tables.keys for column in _columns(connection, table)}
         for table, key in tables.keys.items():
             queued = f"sekha_queued_{table}"
             parts = []
@@ -49,9 +48,20 @@ def reading(path: Path, rows: Callable[[], Sequence[QueuedRow]], tables: Tables)
             connection.execute(
                 f"CREATE VIEW {quoted(table)} AS " + (" UNION ALL ".join(parts) or _empty(table, tables))
             )
-        if tables.views:
+        if tables.views and views:
             connection.execute(tables.views)
         yield connection
+
+
+def _columns(connection: Any, table: str) -> list[str]:
+    """Those it has in the file; none when an older version made the file without it."""
+    import duckdb
+
+    # Not from DuckDB's own tables, which list every column of every function it has.
+    try:
+        return [name for name, *_ in connection.execute(f"FROM folded.main.{quoted(table)} LIMIT 0").description]
+    except duckdb.CatalogException:
+        return []
 
 
 def _folded(table: str, tables: Tables, present: set[tuple[str, str]]) -> str:
