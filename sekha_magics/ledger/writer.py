@@ -12,9 +12,11 @@ import sqlite3
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.types import Call, Event
 from ..errors import InvalidInput, LedgerError
@@ -24,6 +26,7 @@ from ..storage.fold import fold
 from ..storage.forks import renew_in_child
 from ..storage.queue import Columns, NewRow, Queue, QueuedRow, payload_of
 from ..storage.tables import Tables
+from .pruning import Pruned, Which, prune, pruned_at, would_prune
 from .rows import Row, by_column, call_row, candidate_rows, cleaner, decision_row, snapshot_rows
 
 if TYPE_CHECKING:
@@ -38,8 +41,12 @@ _NO_NUMBER = 0  # of a row that is not in the queue yet
 
 
 class _Batch(NamedTuple):
+    """`pruned` is `pruned_at` before any of it was written, `snapshots` the rows the event's snapshot consists of."""
+
     rows: list[NewRow]
     bodies: Mapping[str, str]
+    pruned: int
+    snapshots: Callable[[], list[NewRow]]
 
 
 class Writer:
@@ -54,7 +61,7 @@ class Writer:
         self._queue = Queue(path.with_name(f"{prefix}queue.sqlite"))
         self._contents = ContentStore(path.with_name(f"{prefix}content.sqlite"))
         self._pending: deque[_Batch] = deque()
-        self._known: dict[str, int] = {}
+        self._known: dict[str, tuple[int, int]] = {}
         self._warned: set[str] = set()
         self._at_exit = False
         self._folding = BackgroundFold(self._fold_in_background)
@@ -83,27 +90,28 @@ class Writer:
 
     def _batch(self, event: Event) -> _Batch:
         bodies: dict[str, str] = {}
+        pruned = pruned_at(self._path)
         prompt = self._hashed(hash_prompt(event.messages, self._clean), bodies) if event.messages else None
         tables: dict[str, list[Row]] = {"calls": [self._call_row(call, event, prompt, bodies) for call in event.calls]}
         rows: list[NewRow] = []
         if event.outcome is not None:
             tables["decisions"] = [decision_row(event, self._clean)]
             tables["candidates"] = candidate_rows(event.decision, self._clean)
-            rows = self._new_snapshots(event)
+            rows = self._new_snapshots(event, (self._queue.generation, pruned))
         content = {table: by_column(entries) for table, entries in tables.items() if entries}
         if content:
             rows.append(_new_row("call" if event.outcome is None else "decision", content))
-        return _Batch(rows, bodies)
+        return _Batch(rows, bodies, pruned, partial(self._new_snapshots, event))
 
-    def _new_snapshots(self, event: Event) -> list[NewRow]:
-        """Rows for what this process has not written yet, to this file."""
-        file = self._queue.generation
+    def _new_snapshots(self, event: Event, file: tuple[int, int] | None = None) -> list[NewRow]:
+        """Rows for what this process has not written yet, to this file since it was last pruned; all without `file`."""
         if len(self._known) > _SNAPSHOTS_KNOWN:
             self._known.clear()
         rows = []
         for snapshot_id, row in snapshot_rows(event.decision.snapshot, event.ts, self._clean).items():
-            if self._known.get(snapshot_id) != file:
-                self._known[snapshot_id] = file
+            if file is None or self._known.get(snapshot_id) != file:
+                if file is not None:
+                    self._known[snapshot_id] = file
                 rows.append(_new_row("snapshot", {"snapshots": by_column([row()])}))
         return rows
 
@@ -131,6 +139,7 @@ class Writer:
                 if bodies:
                     self._contents.put(bodies)
                 self._queue.append(row for batch in batches for row in batch.rows)
+                self._repeat_if_pruned(batches, bodies)
             except (sqlite3.Error, OSError) as error:
                 self._warn(
                     "write", f"The ledger beside {self._path} cannot be written; its rows wait in memory: {error}"
@@ -140,6 +149,13 @@ class Writer:
             for _ in batches:
                 self._pending.popleft()
             self._warned.discard("write")
+
+    def _repeat_if_pruned(self, batches: Sequence[_Batch], bodies: Mapping[str, str]) -> None:
+        """Write again what a prune took for unused, since the rows that use it were not there yet."""
+        pruned = pruned_at(self._path)
+        if changed := [batch for batch in batches if batch.pruned != pruned]:
+            self._contents.put(bodies)
+            self._queue.append(row for batch in changed if batch.rows for row in batch.snapshots())
 
     # --- folding ---
 
@@ -196,6 +212,18 @@ class Writer:
             # Warnings are errors here, but an answer that was paid for is not to be lost for one.
             logging.getLogger(__name__).warning(message)
 
+    # --- forgetting ---
+
+    def prune(self, which: Which, connection: Any = None) -> Pruned:
+        """Forget `which`; with a `connection` to read from, say only what would go."""
+        files = [self._path, *(p.with_name(p.name + end) for p in (self._queue.path, self._contents.path)
+                               for end in ("", "-wal"))]  # fmt: skip
+        with self.texts_in_reach() as (contents, _):
+            if connection is not None:
+                return would_prune(connection, contents, files, which)
+            self._write()
+            return prune(self._path, self._queue, self._tables, contents, files, which)
+
     # --- reading ---
 
     def rows(self) -> list[QueuedRow]:
@@ -209,23 +237,31 @@ class Writer:
             ) from error
         return queued + [QueuedRow(_NO_NUMBER, *row) for row in waiting]
 
-    def with_content(self, calls: pd.DataFrame) -> pd.DataFrame:
-        """`calls` with `prompt` and `response` beside it, None where the text is not kept."""
-        import pandas as pd
-
-        kept: dict[str, str] = {}
-        for batch in list(self._pending):
-            kept.update(batch.bodies)
-        hashes = {name: [h for h in calls[f"{name}_sha256"] if isinstance(h, str)] for name in ("prompt", "response")}
+    @contextmanager
+    def texts_in_reach(self) -> Iterator[tuple[ContentStore, Mapping[str, str]]]:
+        """The texts in their file, and those that are only in memory. Raises `LedgerError` for a damaged file."""
+        waiting = {sha256: body for batch in list(self._pending) for sha256, body in batch.bodies.items()}
         try:
-            texts = {
-                "prompt": self._contents.prompts(hashes["prompt"], kept),
-                "response": self._contents.texts(hashes["response"], kept),
-            }
+            yield self._contents, waiting
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"{self._contents.path} cannot be read: {error}", hint="Move the file away if it is damaged."
             ) from error
+
+    def clean(self, text: str) -> str:
+        """`text` as it would be stored."""
+        return self._clean(text)
+
+    def with_content(self, calls: pd.DataFrame) -> pd.DataFrame:
+        """`calls` with `prompt` and `response` beside it, None where the text is not kept."""
+        import pandas as pd
+
+        hashes = {name: [h for h in calls[f"{name}_sha256"] if isinstance(h, str)] for name in ("prompt", "response")}
+        with self.texts_in_reach() as (contents, waiting):
+            texts = {
+                "prompt": contents.prompts(hashes["prompt"], waiting),
+                "response": contents.texts(hashes["response"], waiting),
+            }
         added = {
             name: pd.Series([found.get(h) for h in calls[f"{name}_sha256"]], index=calls.index, dtype=object)
             for name, found in texts.items()

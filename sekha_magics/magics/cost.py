@@ -73,8 +73,8 @@ def _shown(frame: pd.DataFrame, scope: str) -> pd.DataFrame:
     return ShownFrame(spending, caption=caption, footnotes=notes, empty="no calls", column={"cost_usd": format_usd})
 
 
-def beginning(text: str, now: datetime) -> datetime:
-    """The moment `--since` means, in UTC: `2h` before `now`, `today` and dates from midnight where the user is.
+def beginning(text: str, now: datetime, flag: str = "--since") -> datetime:
+    """The moment `flag` means, in UTC: `2h` before `now`, `today` and dates from midnight where the user is.
 
     Raises UsageError.
     """
@@ -88,5 +88,5 @@ def beginning(text: str, now: datetime) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise UsageError(
-            f"--since {text!r}: 30m, 2h, 7d, 1w, today, yesterday or a date such as 2026-11-01 is expected"
+            f"{flag} {text!r}: 30m, 2h, 7d, 1w, today, yesterday or a date such as 2026-11-01 is expected"
         ) from None

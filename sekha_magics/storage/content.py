@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from ..core.content import Audio, Image, Message, Part, Text
 from .sqlite import Database
 
-__all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text"]
+__all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text", "message_text"]
 
 _AT_ONCE = 500  # host parameters of one statement; SQLite's own limit was 999 for long
 
@@ -42,6 +44,17 @@ def hash_prompt(messages: Sequence[Message], clean: Callable[[str], str]) -> Has
     for hashed in (*stored, prompt):
         bodies.update(hashed.bodies)
     return Hashed(prompt.sha256, bodies)
+
+
+def message_text(body: str) -> str | None:
+    """What people read of a message, by its body; None where the body is no message."""
+    if not body.startswith('{"parts":'):
+        return None
+    try:
+        message = json.loads(body)
+        return "".join(_readable_part(part) for part in message["parts"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 class ContentStore:
@@ -81,6 +94,18 @@ class ContentStore:
 
     def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         return self._known(hashes, kept)
+
+    def reading(self) -> AbstractContextManager[Connection | None]:
+        """A connection to ask `contents` of; None where no text was kept yet."""
+        return self._database.read()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """One transaction that changes `contents`."""
+        return self._database.write()
+
+    def scrub(self) -> bool:
+        """Leave nothing of deleted texts on the disk; False where that has to wait for a reader elsewhere."""
+        return self._database.scrub()
 
     def tidy(self) -> None:
         """Do now, where nobody waits, what SQLite would do inside some later commit."""

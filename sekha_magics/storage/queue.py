@@ -67,6 +67,12 @@ class Queue:
             )
             return [QueuedRow(*row) for row in found]
 
+    def last(self) -> int:
+        """The number of the newest row, 0 when there is none."""
+        with self._database.read() as connection:
+            found = None if connection is None else connection.execute("SELECT max(seq) FROM queue").fetchone()[0]
+            return found or 0
+
     def delete(self, seqs: Iterable[int]) -> None:
         with self._database.write() as connection:
             connection.executemany("DELETE FROM queue WHERE seq = ?", ((seq,) for seq in seqs))
@@ -76,6 +82,10 @@ class Queue:
             if connection is None:
                 return 0
             return int(connection.execute("SELECT count(*) FROM queue").fetchone()[0])
+
+    def scrub(self) -> bool:
+        """Leave nothing of deleted rows on the disk; False where that has to wait for a reader elsewhere."""
+        return self._database.scrub()
 
     def tidy(self) -> None:
         """Do now, where nobody waits, what SQLite would do inside some later commit."""

@@ -100,6 +100,20 @@ class Database:
             if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
+    def scrub(self) -> bool:
+        """Leave nothing of what was deleted in the file or its log; False where a reader elsewhere keeps the log."""
+        with self._lock:
+            if not self.path.exists():
+                return True
+            connection = self._connect()
+            connection.execute("VACUUM")
+            deadline = time.monotonic() + BUSY_SECONDS
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.01)
+            return True
+
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
         with self._lock:
