@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from sekha_magics import __version__
@@ -228,6 +229,20 @@ def test_the_ledger_is_folded_and_exported(
     assert "stage" in (own_folder / "calls.csv").read_text(encoding="utf-8")
     code, _, err = run(capsys, "ledger", "export", "x.csv", "--table", "nonsense", "--config", file)
     assert code == 1 and "nonsense" in err
+
+
+def test_a_whole_ledger_verifies_and_one_with_a_row_taken_away_ends_with_1(
+    own_folder: Path, own_directories: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = configure(own_folder, STAGE)
+    run(capsys, "chat", "Hi", "--config", file)
+    code, out, _ = run(capsys, "ledger", "verify", "--config", file)
+    assert code == 0 and "ledger.duckdb: whole" in out and "1 decisions" in out
+    run(capsys, "ledger", "fold", "--config", file)
+    with duckdb.connect(str(own_directories / "ledger.duckdb")) as connection:
+        connection.execute("DELETE FROM calls")
+    code, out, err = run(capsys, "ledger", "verify", "--config", file)
+    assert code == 1 and "NOT whole" in out and "missing    calls" in out and "not whole: " in err
 
 
 # --- configuration ------------------------------------------------------------------------------------

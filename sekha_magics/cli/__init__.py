@@ -110,17 +110,26 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument("file", nargs="?", metavar="FILE", help="by default the one that is found from here")
         action.set_defaults(run=run)
 
-    ledger = commands.add_parser("ledger", help="fold or export the log of decisions and calls")
+    _add_ledger(commands, configured)
+    commands.add_parser("version", help="print the version").set_defaults(run=_version)
+    return parser
+
+
+def _add_ledger(commands: Any, configured: argparse.ArgumentParser) -> None:
+    ledger = commands.add_parser("ledger", help="fold, verify or export the log of decisions and calls")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     fold = actions.add_parser("fold", parents=[configured], help="move what is queued into the DuckDB file now")
     fold.set_defaults(run=spending.fold)
+    verify = actions.add_parser(
+        "verify",
+        parents=[configured],
+        help="prove that nothing is missing, doubled or changed; ends with 1 if something is",
+    )
+    verify.set_defaults(run=spending.verify)
     export = actions.add_parser("export", parents=[configured], help="write a copy for other programs")
     export.add_argument("path", metavar="PATH", help="FILE.csv, FILE.parquet, or a folder for all tables")
     export.add_argument("--table", default="calls", help="which table or view goes into one file")
     export.set_defaults(run=spending.export)
-
-    commands.add_parser("version", help="print the version").set_defaults(run=_version)
-    return parser
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, LedgerError
 from .terminal import known, opened, say
 
-__all__ = ["GROUPS", "cost", "export", "fold"]
+__all__ = ["GROUPS", "cost", "export", "fold", "verify"]
 
 GROUPS = {"model": "model_id", "provider": "provider_id", "task": "task", "notebook": "notebook",
           "day": "strftime(timezone('UTC', ts), '%Y-%m-%d') AS day"}  # fmt: skip
@@ -58,6 +58,18 @@ def fold(options: Options) -> None:
     with opened(options) as registry:
         registry.ledger.flush()
         say(f"{registry.ledger.path} is up to date")
+
+
+def verify(options: Options) -> None:
+    """Raises `LedgerError`, and so ends with 1, when something is wrong."""
+    with opened(options) as registry:
+        found = registry.ledger.verify()
+    say(str(found))
+    if not found.ok:
+        raise LedgerError(
+            f"The ledger is not whole: {len(found.findings)} findings.",
+            hint="All of them: `reg.ledger.verify().findings` in Python.",
+        )
 
 
 def export(options: Options) -> None:

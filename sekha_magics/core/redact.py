@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -22,16 +23,23 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """From now on, take these out as well."""
-        values = self._values | {s.reveal() for s in secrets if len(s.reveal()) >= _SHORTEST}
+        """From now on, take these out as well, also as JSON writes them: once, and in a JSON text within another."""
+        values = set(self._values)
+        for value in (s.reveal() for s in secrets if len(s.reveal()) >= _SHORTEST):
+            values |= {value, once := _in_json(value), _in_json(once)}
         if values != self._values:
-            self._values = values
+            self._values = frozenset(values)
             # Longest first: where one key begins with another, nothing of the longer may stay.
             self._pattern = re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))))
 
     def would_change(self, text: str) -> bool:
         """Whether a known key stands in `text`."""
-        return self._pattern is not None and self._pattern.search(text) is not None
+        # Several times as fast as the pattern, which looks at every character.
+        return any(value in text for value in self._values)
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub("***", text) if self._pattern else text
+        return self._pattern.sub("***", text) if self._pattern and self.would_change(text) else text
+
+
+def _in_json(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]

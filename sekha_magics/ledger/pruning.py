@@ -1,8 +1,8 @@
 """Forgetting: old decisions, or those of one notebook or session, with everything that belongs to them alone.
 
 First the file without their rows takes the place of the old one, then the texts nothing refers to any more go, and
-nothing of either is left in the files. What a kernel writes meanwhile stays: its rows wait in the queue, and it puts
-back the texts it had already handed over. A death in between leaves texts without rows, which the next prune takes.
+nothing of either is left in the files. What a kernel writes meanwhile stays: its rows wait in the queue, and it hands
+over once more the texts they refer to. A death in between leaves texts without rows, which the next prune takes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -22,7 +22,7 @@ from ..errors import InvalidInput
 from ..storage.content import ContentStore
 from ..storage.fold import rewrite
 from ..storage.paths import private_file
-from ..storage.queue import Queue
+from ..storage.queue import Queue, QueuedRow
 from ..storage.tables import Tables, quoted
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ _STAYS = {
     "calls": _LEFT,
     "ratings": f"{_LEFT} AND NOT EXISTS (SELECT 1 FROM calls AS c INNER JOIN sekha_gone AS g"
     " ON c.decision_id = g.decision_id WHERE c.call_id = t.call_id)",
+    "receipts": _LEFT,
+    "pruned": "true",
     "snapshots": "EXISTS (SELECT 1 FROM sekha_staying AS s WHERE s.snapshot_id = t.snapshot_id)",
 }
+_TOLD = ("decisions", "candidates", "calls", "ratings", "snapshots")
 _MEMBERS = """INSERT OR IGNORE INTO temp.sekha_referred SELECT m.value FROM temp.sekha_referred AS r
 JOIN contents AS c ON c.sha256 = r.sha256,
 json_each(CASE WHEN json_valid(c.body) THEN c.body ELSE '[]' END) AS m WHERE c.body GLOB '[[]"*'"""
@@ -112,36 +115,45 @@ def would_prune(connection: Any, contents: ContentStore, files: Sequence[Path], 
 
 
 def prune(
-    path: Path, queue: Queue, tables: Tables, contents: ContentStore, files: Sequence[Path], which: Which
+    path: Path,
+    queue: Queue,
+    tables: Tables,
+    contents: ContentStore,
+    files: Sequence[Path],
+    which: Which,
+    *,
+    keep: Callable[[Sequence[QueuedRow]], None],
 ) -> Pruned:
     """Do it. Raises `LedgerError` when the ledger cannot be written anew, `OSError` or `sqlite3.Error` for the disk."""
     before = _size(files)
 
     def fill(connection: Any) -> _Chosen:
-        # First: from here on a kernel writes every snapshot anew that it had written before.
+        # In this order. From here on a kernel hands over anew every snapshot and text that it had written before, and
+        # once more what it made before and commits after the queue was looked at.
         _mark(path)
-        chosen = _choose(connection, which, _queued(queue))
+        queued = _queued(queue)
+        chosen = _choose(connection, which, queued)
+        chosen = chosen._replace(hashes=chosen.hashes | queued)
         for table in tables.keys:
             connection.execute(
                 f"INSERT INTO folded.main.{quoted(table)} BY NAME"
                 f" SELECT t.* FROM {quoted(table)} AS t WHERE {_STAYS[table]}"
             )
+        connection.execute((_HERE / "taken.sql").read_text(encoding="utf-8"))
         return chosen
 
     def then(chosen: _Chosen) -> Pruned:
         texts = _NO_TEXTS
         if contents.path.exists():
             with contents.writing() as writing:
-                # In this order: a text put before now whose row is not queued yet is put again after this mark.
-                _mark(path)
-                texts = _unreferred(writing, chosen.hashes | _queued(queue))
+                texts = _unreferred(writing, chosen.hashes)
                 writing.execute("PRAGMA secure_delete = ON")
                 writing.execute(f"DELETE FROM contents WHERE {_UNREFERRED}")
         # Both, whatever the first says.
         scrubbed = all([contents.scrub(), queue.scrub()])
         return _pruned(True, chosen, texts, (before, _size(files)), scrubbed)
 
-    return rewrite(path, queue, tables, fill, then, wait=_WAIT)
+    return rewrite(path, queue, tables, fill, then, wait=_WAIT, keep=keep)
 
 
 def pruned_at(path: Path) -> int:
@@ -193,7 +205,8 @@ def _choose(connection: Any, which: Which, queued: Iterable[str]) -> _Chosen:
     if not gone:
         _refuse_misspelt(connection, which)
     rows = {}
-    for table, stays in _STAYS.items():
+    for table in _TOLD:
+        stays = _STAYS[table]
         total = connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]
         kept = connection.execute(f"SELECT count(*) FROM {quoted(table)} AS t WHERE {stays}").fetchone()[0]
         rows[table] = (total - kept, total)
@@ -224,8 +237,8 @@ def _refuse_misspelt(connection: Any, which: Which) -> None:
 
 
 def _queued(queue: Queue) -> frozenset[str]:
-    """Whatever could be a hash in a queued row, also in one of a newer version."""
-    return frozenset(found for row in queue.read() for found in _HASH.findall(row.payload))
+    """Whatever could be a hash in a queued row or its texts, also in one of a newer version."""
+    return frozenset(found for row in queue.read() for part in row[1:] for found in _HASH.findall(part))
 
 
 def _unreferred(connection: sqlite3.Connection, hashes: Iterable[str]) -> _Texts:

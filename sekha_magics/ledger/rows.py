@@ -1,19 +1,24 @@
-"""An event as rows of the ledger's tables: plain JSON values, money as decimal text, nothing a key could stand in."""
+"""An event as rows of the ledger's tables: plain JSON values, money as decimal text.
+
+`clean` takes keys out of every text of them; where it is None, whoever calls looks at the whole and comes again when a
+key stands in it. That is most of what an event costs, and almost never finds one.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from ..core.catalogue import Snapshot
 from ..core.pricing import settle
 from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Request, TokenEstimate
+from ..storage.flat import encode, flat_object
 
 __all__ = [
+    "Clean",
     "Row",
-    "by_column",
     "call_row",
     "candidate_rows",
     "cleaner",
@@ -26,6 +31,7 @@ Row = dict[str, Any]
 Clean = Callable[[str], str]
 
 _BOUND = Decimal(10) ** 6
+_FIELDS = tuple(Request.__dataclass_fields__)
 
 
 def cleaner(redact: Clean) -> Clean:
@@ -39,7 +45,7 @@ def cleaner(redact: Clean) -> Clean:
     return clean
 
 
-def decision_row(event: Event, clean: Clean) -> Row:
+def decision_row(event: Event, clean: Clean | None) -> Row:
     decision, origin, request = event.decision, event.origin, event.decision.request
     chosen = next((c for c in decision.candidates if _is_chosen(c, decision)), None)
     row = {
@@ -69,20 +75,21 @@ def decision_row(event: Event, clean: Clean) -> Row:
         "arm": origin.arm,
         "snapshot_id": decision.snapshot.snapshot_id,
     }
-    return _cleaned_row(row, clean) | {"request": json.dumps(_cleaned(_request_json(request), clean))}
+    row["request"] = flat_object(_cleaned(_request_json(request), clean))
+    return _cleaned_row(row, clean)
 
 
-def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
+def candidate_rows(decision: Decision, clean: Clean | None) -> list[Row]:
     states = decision.snapshot.providers
-    return [
+    rows = [
         {
-            "decision_id": clean(decision.decision_id),
+            "decision_id": decision.decision_id,
             "position": position,
-            "provider_id": clean(candidate.provider_id),
-            "model_id": clean(candidate.model_id),
+            "provider_id": candidate.provider_id,
+            "model_id": candidate.model_id,
             "eligible": candidate.eligible,
             "rank": candidate.rank,
-            "reasons": [clean(str(reason)) for reason in candidate.reasons],
+            "reasons": [str(reason) for reason in candidate.reasons],
             "est_cost_usd": _usd(candidate.estimated_cost),
             "priority": candidate.priority,
             "breaker_state": states[candidate.provider_id].breaker if candidate.provider_id in states else "closed",
@@ -90,9 +97,10 @@ def candidate_rows(decision: Decision, clean: Clean) -> list[Row]:
         }
         for position, candidate in enumerate(decision.candidates)
     ]
+    return rows if clean is None else [_cleaned(row, clean) for row in rows]
 
 
-def call_row(call: Call, clean: Clean, prompt_sha256: str | None, response_sha256: str | None) -> Row:
+def call_row(call: Call, clean: Clean | None, prompt_sha256: str | None, response_sha256: str | None) -> Row:
     usage, cost = call.usage, call.cost
     row = {
         "call_id": call.call_id,
@@ -120,11 +128,13 @@ def call_row(call: Call, clean: Clean, prompt_sha256: str | None, response_sha25
         "ttft_ms": call.ttft_ms,
         "streamed": call.streamed,
         "finish_reason": call.finish_reason,
+        "prompt_sha256": prompt_sha256,
+        "response_sha256": response_sha256,
     }
-    return _cleaned_row(row, clean) | {"prompt_sha256": prompt_sha256, "response_sha256": response_sha256}
+    return _cleaned_row(row, clean)
 
 
-def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean) -> dict[str, Callable[[], Row]]:
+def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean | None) -> dict[str, Callable[[], Row]]:
     """What must be kept of a snapshot, by id: the row is made only when the id is new, for a catalogue can be large."""
     catalogue = snapshot.catalogue
 
@@ -134,7 +144,7 @@ def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean) -> dict[str, Callab
             "ts": ts,
             "kind": kind,
             "catalogue_id": catalogue.catalogue_id,
-            "content": json.dumps(_cleaned(content, clean)),
+            "content": encode(_cleaned(content, clean)),
         }
 
     return {
@@ -160,8 +170,9 @@ def request_from_json(text: str) -> Request:
 
 
 def _request_json(request: Request) -> Row:
-    fields = {name: getattr(request, name) for name in Request.__dataclass_fields__}
-    return fields | {"max_cost": None if request.max_cost is None else str(request.max_cost)}
+    fields = {name: getattr(request, name) for name in _FIELDS}
+    fields["max_cost"] = None if request.max_cost is None else str(request.max_cost)
+    return fields
 
 
 def _is_chosen(candidate: Candidate, decision: Decision) -> bool:
@@ -175,12 +186,16 @@ def _usd(value: Decimal | None) -> str | None:
     return format(settle(value), "f")
 
 
-def _cleaned_row(row: Row, clean: Clean) -> Row:
+def _cleaned_row(row: Row, clean: Clean | None) -> Row:
     """A flat row, whose names are ours."""
+    if clean is None:
+        return row
     return {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def _cleaned(value: Any, clean: Clean) -> Any:
+def _cleaned(value: Any, clean: Clean | None) -> Any:
+    if clean is None:
+        return value
     match value:
         case str():
             return clean(value)
@@ -190,8 +205,3 @@ def _cleaned(value: Any, clean: Clean) -> Any:
             return [_cleaned(v, clean) for v in value]
         case _:
             return value
-
-
-def by_column(rows: Sequence[Row]) -> dict[str, list[Any]]:
-    """Rows with the same keys, by column."""
-    return {column: [row[column] for row in rows] for column in rows[0]}

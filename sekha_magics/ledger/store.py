@@ -13,12 +13,15 @@ from collections import ChainMap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.catalogue import Catalogue, Snapshot
 from ..core.types import Event, Request
 from ..errors import InvalidInput, LedgerError
+from ..storage.content import texts_of
+from ..storage.migrations import migrations
 from ..storage.paths import data_path
 from ..storage.tables import Tables, quoted
 from ..storage.union import reading
@@ -31,12 +34,14 @@ from .writer import Writer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .verifying import Verification
+
 __all__ = ["Ledger", "Logged"]
 
 _HERE = Path(__file__).parent
 TABLES = Tables(
     room="ledger",
-    schema=(_HERE / "schema.sql").read_text(encoding="utf-8"),
+    steps=migrations(_HERE / "schema"),
     views=(_HERE / "views.sql").read_text(encoding="utf-8"),
     keys={
         "decisions": ("decision_id",),
@@ -44,6 +49,8 @@ TABLES = Tables(
         "calls": ("call_id",),
         "ratings": ("rating_id",),
         "snapshots": ("snapshot_id",),
+        "receipts": ("writer", "number"),
+        "pruned": ("writer", "first"),
     },
 )
 
@@ -141,8 +148,10 @@ class Ledger(Views):
         moment = datetime.now(UTC) - before if isinstance(before, timedelta) else before
         which = Which(moment, notebook, session)
         if dry_run:
+            # What is queued is not counted with the texts.
+            self.flush()
             with self._reading() as connection:
-                return self._writer.prune(which, connection)
+                return self._writer.would_prune(connection, which)
         pruned = self._writer.prune(which)
         if self._forget is not None:
             self._forget(pruned.decision_ids)
@@ -180,8 +189,12 @@ class Ledger(Views):
         from .searching import check, search
 
         check(text, limit, places, since)
-        with self._reading() as connection, self._writer.texts_in_reach() as (contents, waiting):
-            return search(connection, contents, waiting, self._writer.clean(text), limit, places, since)
+        with self._reading() as connection:
+            return self._writer.with_texts(
+                lambda contents, queued: search(
+                    connection, contents, queued, self._writer.clean(text), limit, places, since
+                )
+            )
 
     def latencies(self) -> list[tuple[str, str, list[float]]]:
         """Provider, model and the milliseconds of their last 50 successful calls, oldest first."""
@@ -268,6 +281,20 @@ class Ledger(Views):
                 form = "csv" if file.suffix.lower() == ".csv" else "parquet"
                 connection.execute(f"COPY {quoted(name)} TO $1 (FORMAT {form})", [str(file)])
         return list(files)
+
+    def verify(self) -> Verification:
+        """Whether everything that was ever logged is here, once and unchanged: rows, texts, and what decisions saw.
+
+        Reads all of it; kernels may go on writing meanwhile. Raises `LedgerError` when the DuckDB file cannot be read.
+        """
+        from .verifying import verify
+
+        # Before the file, as with any read.
+        queued = self._writer.rows(texts=True)
+        with reading(self._path, lambda: queued, TABLES) as connection:
+            texts = chain(texts_of(queued).items(), self._writer.kept_texts())
+            committed, notes = self._writer.committed, self._writer.verify_notes(queued)
+            return verify(connection, self._path, TABLES, texts, committed, notes)
 
     def _frame(self, query: str) -> pd.DataFrame:
         with self._reading() as connection:

@@ -229,9 +229,10 @@ SUBCOMMANDS = {
             "%sekha log export PATH [--table TABLE]",
             "%sekha log prune --older 90d|--notebook NAME|--session ID [--yes]",
             "%sekha log path",
+            "%sekha log verify",
         ),
         "The last decisions, or those in which a text stands, as a DataFrame; a copy for other programs; where the "
-        "ledger is; and forgetting what is old.",
+        "ledger is; whether nothing in it is missing; and forgetting what is old.",
         (
             Option(("-n", "--rows"), "with tail and search: how many rows", "COUNT", _count),
             Option(("--in",), "with search: only there", "PLACE", choices=PLACES, repeat=True),
@@ -247,7 +248,7 @@ SUBCOMMANDS = {
         "The text of a search is taken as it stands, in any case; without quotes it goes to the end of the line. An "
         "export is a file that ends in .parquet or .csv, or a folder with a Parquet file for each table and view. What "
         "is pruned is gone, with the prompts and answers nothing else refers to; budgets go on counting it.",
-        words=("tail", "search", "export", "prune", "path"),
+        words=("tail", "search", "export", "prune", "path", "verify"),
     ),
     "whatif": Table(
         ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),

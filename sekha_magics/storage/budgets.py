@@ -18,9 +18,13 @@ from typing import NamedTuple
 from ..core.budget import Figures
 from .forks import renew_in_child
 from .liveness import Alive, is_alive
+from .migrations import migrations
 from .sqlite import Database
 
 __all__ = ["BudgetFile", "Demand", "Lease", "Refused", "Threshold"]
+
+
+STEPS = migrations(Path(__file__).with_name("schemas") / "budgets")
 
 
 class Demand(NamedTuple):
@@ -58,7 +62,7 @@ class BudgetFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path, Path(__file__).with_name("budgets.sql").read_text(encoding="utf-8"))
+        self._database = Database(path, STEPS)
         self._signs = path.with_name(path.name + ".kernels")
         self._lock = threading.Lock()
         self._sign: Alive | None = None

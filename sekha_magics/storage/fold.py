@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import LedgerError
+from .aside import set_aside
+from .migrations import APPLIED, record, standing
 from .paths import private_directory
-from .queue import Queue
+from .queue import Queue, QueuedRow
 from .tables import Gathered, Tables, quoted
 
 __all__ = ["STORAGE_VERSION", "Folded", "attach", "fold", "rewrite"]
@@ -32,17 +34,29 @@ U = TypeVar("U")
 
 
 class Folded(NamedTuple):
-    """`rows` were taken out of the queue. `waiting` says why others must stay there for now, or is empty."""
+    """`rows` were taken out of the queue. `waiting` says why others must stay there for now, or is empty.
+
+    `aside` is where a file went that was too damaged to be opened; the rows are in a new one.
+    """
 
     rows: int
     waiting: str = ""
+    aside: Path | None = None
 
 
-def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
+class _Damaged(LedgerError):
+    """A file of DuckDB's that DuckDB cannot open any more."""
+
+
+def fold(
+    path: Path, queue: Queue, tables: Tables, *, wait: float, keep: Callable[[Sequence[QueuedRow]], None] | None = None
+) -> Folded:
     """Move what is in `queue` to the file at `path`. `wait` is how long another fold may take, in seconds.
 
-    Raises `LedgerError` when the file at `path` is not one of ours, another program writes it or DuckDB fails,
-    `OSError` and `sqlite3.Error` when the disk refuses. The queue is then as it was.
+    `keep` is given the rows before they leave the queue, and makes durable what of them does not go into the file.
+    Raises `LedgerError` when the file at `path` is not one of ours, a newer version made it in a form unknown here,
+    another program writes it or DuckDB fails, `OSError` and `sqlite3.Error` when the disk refuses. The queue is then
+    as it was.
     """
     import duckdb
     import filelock
@@ -54,7 +68,11 @@ def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
     try:
         with lock:
             _remove_leftovers(target)
-            return _fold(target, queue, tables)
+            try:
+                return _fold(target, queue, tables, keep)
+            except _Damaged:
+                aside = set_aside(target)
+                return _fold(target, queue, tables, keep)._replace(aside=aside)
     except filelock.Timeout:
         return Folded(0, "another process is folding")
     except duckdb.Error as error:
@@ -64,9 +82,16 @@ def fold(path: Path, queue: Queue, tables: Tables, *, wait: float) -> Folded:
 
 
 def rewrite(
-    path: Path, queue: Queue, tables: Tables, fill: Callable[[Any], T], then: Callable[[T], U], *, wait: float
+    path: Path,
+    queue: Queue,
+    tables: Tables,
+    fill: Callable[[Any], T],
+    then: Callable[[T], U],
+    *,
+    wait: float,
+    keep: Callable[[Sequence[QueuedRow]], None],
 ) -> U:
-    """Put a new file in place of the one at `path`. What is in the queue is folded before.
+    """Put a new file in place of the one at `path`. What is in the queue is folded before, with `keep` as in `fold`.
 
     `fill` gets a connection with the tables of the old file, and an empty `folded.main` to write what shall stay.
     `then` gets its answer when the new file is in place; nobody folds before it has ended, and what is queued meanwhile
@@ -80,7 +105,7 @@ def rewrite(
     try:
         with filelock.FileLock(f"{target}.lock", mode=0o600, timeout=wait):
             _remove_leftovers(target)
-            waiting = _fold(target, queue, tables).waiting
+            waiting = _fold(target, queue, tables, keep).waiting
             if not target.exists():
                 _replace(target, tables.gather(()))
             with _workplace(target) as folder:
@@ -113,6 +138,8 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
     except duckdb.IOException as error:
         if "Could not set lock" in str(error) or "being used by another process" in str(error):
             raise _busy(path, "in another program") from error
+        if _is_damage(path, str(error)):
+            raise _damaged(path, tables) from error
         raise _foreign(path, tables) from error
     except duckdb.BinderException as error:
         # DuckDB looks at the path here: whoever has it open for writing does so in this very process.
@@ -123,17 +150,22 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
         raise _foreign(path, tables)
 
 
-def _fold(target: Path, queue: Queue, tables: Tables) -> Folded:
-    # What comes later is for the next fold: who writes fast enough would keep this one going for ever.
-    rows, last, until = 0, 0, queue.last()
-    while last < until and (batch := queue.read(after=last, limit=_ROWS_AT_ONCE)):
-        last = batch[-1].seq
+def _fold(target: Path, queue: Queue, tables: Tables, keep: Callable[[Sequence[QueuedRow]], None] | None) -> Folded:
+    rows, last = 0, ""
+    # As many as there are now: kernels that write fast would otherwise keep this one from its end.
+    left = len(queue)
+    while left > 0 and (batch := queue.read(after=last, limit=min(left, _ROWS_AT_ONCE))):
+        left -= len(batch)
+        last = batch[-1].event_id
         gathered = tables.gather(batch)
         if not gathered.taken:
             continue
+        if keep is not None:
+            # First, as with all of it: what is in two places is met once, what is in none is lost.
+            keep(gathered.taken)
         if not _replace(target, gathered):
             return Folded(rows, "another program holds the file open")
-        queue.delete(gathered.taken)
+        queue.delete(row.event_id for row in gathered.taken)
         rows += len(gathered.taken)
     return Folded(rows)
 
@@ -167,7 +199,8 @@ def _refuse_unknown(connection: Any, path: Path, tables: Tables) -> None:
     """Raise `LedgerError` for a table or column that would be lost."""
     found = connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'original' AND table_name IN"
-        " (SELECT table_name FROM duckdb_tables() WHERE database_name = 'original')"
+        " (SELECT table_name FROM duckdb_tables() WHERE database_name = 'original' AND table_name <> ?)",
+        [APPLIED],
     ).fetchall()
     if unknown := [f"{table}.{column}" for table, column in found if column not in tables.columns.get(table, ())]:
         raise LedgerError(
@@ -203,16 +236,31 @@ def _writable(copy: Path, tables: Tables) -> Iterator[Any]:
         connection.execute(f"ATTACH {_text(copy)} AS folded (TYPE duckdb{version})")
         connection.execute("USE folded")
         connection.execute("BEGIN")
-        connection.execute(tables.schema)
+        current = _migrate(connection, tables)
         for table in tables.keys:
             connection.execute(f"COMMENT ON TABLE folded.{quoted(table)} IS {_literal(_mark(tables))}")
-        if tables.views:
+        if tables.views and current:
             connection.execute(tables.views)
         yield connection
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT folded")
         connection.execute("USE memory")
         connection.execute("DETACH folded")
+
+
+def _migrate(connection: Any, tables: Tables) -> bool:
+    """Bring the tables to today's form. False when a newer version's form is kept, and its views."""
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {APPLIED} (name VARCHAR)")
+    found = standing(tables.steps, [row[0] for row in connection.execute(f"SELECT name FROM {APPLIED}").fetchall()])
+    if found.broken:
+        raise LedgerError(
+            f"A newer version of sekha_magics made this {tables.room}; this one would damage it.",
+            hint="Update sekha_magics. Until then the queue keeps what is new, and it is read from there.",
+        )
+    for step in found.missing:
+        connection.execute(step.sql)
+    record(found.missing, connection.execute)
+    return not found.unknown
 
 
 def _insert(table: str, key: tuple[str, ...]) -> str:
@@ -266,6 +314,19 @@ def _foreign(path: Path, tables: Tables) -> LedgerError:
     return LedgerError(
         f"{path} is not a {tables.room} of this package, or it is damaged.",
         hint="Move the file away, or name another path. What is not folded yet is safe in the queue beside it.",
+    )
+
+
+def _is_damage(path: Path, said: str) -> bool:
+    with path.open("rb") as file:
+        ours = file.read(12)[8:] == b"DUCK"
+    return ours and ("Corrupt database file" in said or "Could not read enough bytes" in said)
+
+
+def _damaged(path: Path, tables: Tables) -> LedgerError:
+    return _Damaged(
+        f"{path} is not a {tables.room} of this package, or it is damaged: DuckDB cannot open it.",
+        hint="The next fold sets it aside and begins a new one. What is not folded yet is safe in the queue beside it.",
     )
 
 

@@ -16,13 +16,16 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from .aside import set_aside
+from .migrations import APPLIED, Migration, Standing, record, standing
 from .paths import private_directory, private_file
 
-__all__ = ["BUSY_SECONDS", "Database"]
+__all__ = ["BUSY_SECONDS", "Damaged", "Database", "MadeByNewerVersion", "WalRefused"]
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for the others before it gives up; a commit takes a tenth of a millisecond."""
@@ -31,16 +34,38 @@ _LOG_PAGES = 8000
 """A commit that finds the log longer than this (32 MB) moves it to the file and syncs, which takes milliseconds; the
 thread that folds does so before."""
 
+_NO_SHARED_MEMORY = {
+    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_PROTOCOL,
+}  # fmt: skip
+
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
+class MadeByNewerVersion(sqlite3.DatabaseError):
+    """A newer version changed the file in a way this one could damage."""
+
+
+class WalRefused(sqlite3.OperationalError):
+    """The file system cannot carry SQLite's log: it has no memory that processes share, as many network ones."""
+
+
+class Damaged(sqlite3.DatabaseError):
+    """The file of `database` is broken, or no database at all."""
+
+    def __init__(self, database: Database, error: sqlite3.Error) -> None:
+        super().__init__(f"{database.path.name}: {error}")
+        self.database = database
+
+
 class Database:
-    """The file at `path`, with the tables `schema` makes. One connection per process, made at first use.
+    """The file at `path`, with the tables that `schema` makes: steps from earlier forms, or one text that may be run
+    again at any time. One connection per process, made at first use.
 
     Raises `sqlite3.Error` or `OSError` when the file cannot be used; the next use tries again.
     """
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str | Sequence[Migration]) -> None:
         self.path = path
         self._schema = schema
         # Protects the connection: from use by two threads, and from a fork in the middle of a statement.
@@ -58,7 +83,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is committed when the block ends, none of it when the block raises."""
-        with self._lock:
+        with self._lock, self._naming_damage():
             connection = self._connect()
             # IMMEDIATE, because a transaction that turns from reading to writing is refused without waiting.
             connection.execute("BEGIN IMMEDIATE")
@@ -71,19 +96,27 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def execute(self, statement: str, values: Sequence[Any]) -> None:
+        """One statement that is a transaction of its own: a third cheaper than a block with one statement."""
+        with self._lock:
+            try:
+                self._connect().execute(statement, values)
+            except sqlite3.Error as error:
+                raise self._named(error) from error
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection | None]:
         """A connection to read from, or None where there is no file yet: reading makes none.
 
         A file this user may read but not write is read without a lock.
         """
-        with self._lock:
+        with self._lock, self._naming_damage():
             if not self.path.exists():
                 yield None
                 return
             try:
                 connection = self._connect()
-            except (sqlite3.OperationalError, OSError):
+            except (sqlite3.OperationalError, MadeByNewerVersion, OSError):
                 # Nobody writes on a read-only disk, or else the -wal and -shm files of those who do are there.
                 stray = self._open_read_only()
             else:
@@ -93,6 +126,43 @@ class Database:
                 yield stray
             finally:
                 stray.close()
+
+    def set_aside(self) -> Path | None:
+        """Give the damaged file another name, so that a new one can begin. None when another process just has."""
+        import filelock
+
+        with self._lock, filelock.FileLock(f"{self.path}.lock", mode=0o600):
+            self.close()
+            self._identity = None
+            # Counted here, for a new file may get the number of the old one.
+            self._generation += 1
+            # Looked at again, for another process may have begun a new one while this one waited.
+            return set_aside(self.path) if self._is_damaged() else None
+
+    def _is_damaged(self) -> bool:
+        if not self.path.exists():
+            return False
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+        except sqlite3.DatabaseError as error:
+            return _is_damage(error)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _naming_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> sqlite3.Error:
+        return Damaged(self, error) if _is_damage(error) else error
+
+    def stray(self) -> sqlite3.Connection:
+        """A connection to read from that the caller closes, beside the one everybody shares."""
+        return self._open_read_only()
 
     def checkpoint(self) -> None:
         """Move what is committed from the log to the file, as far as no reader of another process is in the way."""
@@ -151,10 +221,13 @@ class Database:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                connection.execute("PRAGMA journal_mode=WAL")
+                self._use_wal(connection)
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
-                connection.executescript(self._schema)
+                if isinstance(self._schema, str):
+                    connection.executescript(self._schema)
+                else:
+                    self._migrate(connection, self._schema)
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise
@@ -162,11 +235,64 @@ class Database:
             else:
                 return
 
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            # The first read is where the shared memory is really asked for.
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) in _NO_SHARED_MEMORY:
+                raise WalRefused(f"no SQLite log beside {self.path}: {error}") from error
+            raise
+        if mode != "wal":
+            raise WalRefused(f"no SQLite log beside {self.path}: the file system offers {mode!r} only")
+
+    def _migrate(self, connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
+        found = _standing(connection, steps)
+        if found.missing and not found.broken:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                # Looked at again: another process may have done it meanwhile.
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {APPLIED} (name TEXT PRIMARY KEY) WITHOUT ROWID")
+                missing = _standing(connection, steps).missing
+                for step in missing:
+                    for statement in _statements(step.sql):
+                        connection.execute(statement)
+                record(missing, connection.execute)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        if found.broken:
+            raise MadeByNewerVersion(
+                f"{self.path} was made by a newer version of sekha_magics ({', '.join(found.unknown)}); update this one"
+            )
+
     def _open_read_only(self) -> sqlite3.Connection:
         address = self.path.absolute().as_uri()
         wal = self.path.with_name(self.path.name + "-wal")
         mode = "?mode=ro" if wal.exists() else "?immutable=1"
         return sqlite3.connect(address + mode, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def _standing(connection: sqlite3.Connection, steps: Sequence[Migration]) -> Standing:
+    there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (APPLIED,)).fetchone()
+    return standing(steps, [row[0] for row in connection.execute(f"SELECT name FROM {APPLIED}")] if there else [])
+
+
+def _statements(script: str) -> Iterator[str]:
+    # Not by `executescript`, which commits what is under way before it begins.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .migrations import Migration
 from .queue import QueuedRow
 
 __all__ = ["Gathered", "Tables", "quoted"]
@@ -24,15 +25,20 @@ def quoted(name: str) -> str:
 
 @dataclass(frozen=True)
 class Tables:
-    """`schema` makes the tables when they are not there, `views` makes or replaces the views over them.
+    """`steps` make the tables, or make them of those of an earlier version; `views` are made or replaced over them.
 
     `keys` names for each table the columns that make a row unique: of two rows with one key the first stays.
     """
 
     room: str
-    schema: str
+    steps: tuple[Migration, ...]
     keys: Mapping[str, tuple[str, ...]]
     views: str = ""
+
+    @property
+    def schema(self) -> str:
+        """All steps: what makes the tables where there are none."""
+        return "\n".join(step.sql for step in self.steps)
 
     @cached_property
     def columns(self) -> Mapping[str, Mapping[str, str]]:
@@ -59,11 +65,11 @@ class Tables:
 
 
 class Gathered:
-    """Rows on their way into DuckDB. `taken` are the sequence numbers understood, `left` counts the others."""
+    """Rows on their way into DuckDB. `taken` are those understood, `left` counts the others."""
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.taken: list[int] = []
+        self.taken: list[QueuedRow] = []
         self.left = 0
         self._values: dict[str, dict[str, list[Any]]] = {}
         self._seen: dict[str, set[tuple[Any, ...]]] = {}
@@ -73,7 +79,7 @@ class Gathered:
         if content is None:
             self.left += 1
             return
-        self.taken.append(row.seq)
+        self.taken.append(row)
         for table, columns in content.items():
             self._add_rows(table, columns)
 

@@ -54,6 +54,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(ledger: Ledger) -> Non
     frame = pruned.to_frame().set_index("table")
     assert frame.loc["decisions", "pruned"] == 2 and frame.loc["texts", "bytes"] == pruned.text_bytes
     assert ledger.calls(content=True).equals(before)
+    assert ledger.verify().ok
 
 
 @pytest.mark.parametrize("folded", [True, False], ids=["folded", "queued"])
@@ -71,6 +72,8 @@ def test_what_is_pruned_stands_in_no_file_any_more(ledger: Ledger, folded: bool)
     assert not files_with(ledger, "recognisable-text") and not files_with(ledger, "RECOGNISABLE-TEXT")
     (row,) = ledger.calls(content=True).to_dict("records")
     assert (row["decision_id"], row["prompt"], row["response"]) == (kept.decision.decision_id, "stays", "too")
+    # Nobody takes it for lost.
+    assert ledger.verify().ok
     # Other programs find the same.
     with duckdb.connect(str(ledger.path), read_only=True) as connection:
         assert connection.sql("SELECT count(*) FROM decisions").fetchone() == (1,)
@@ -146,6 +149,7 @@ def test_kernels_that_write_meanwhile_lose_nothing(ledger: Ledger) -> None:
     assert len(decisions) == len(calls) == decisions["decision_id"].nunique()
     for snapshot_id in decisions["snapshot_id"].unique():
         assert ledger.snapshot(snapshot_id)
+    assert ledger.verify().ok
     # The last prune spared the young: of each kernel's, those behind the first that is left are all there.
     left = set(decisions["decision_id"])
     for ids in young:

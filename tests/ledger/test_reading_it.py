@@ -242,7 +242,8 @@ def test_exports(ledger: Ledger, tmp_path: Path) -> None:
     (one,) = ledger.export(str(tmp_path / "costs.parquet"), table="costs")
     assert pq.read_table(one).column("cost_usd").to_pylist() == [Decimal("3.75e-8")] * 2
     files = ledger.export(tmp_path / "all's")
-    assert {file.stem for file in files} == {"decisions", "candidates", "calls", "ratings", "snapshots", *VIEWS}
+    tables = {"decisions", "candidates", "calls", "ratings", "snapshots", "receipts", "pruned"}
+    assert {file.stem for file in files} == tables | set(VIEWS)
     reasons = pq.read_table(tmp_path / "all's" / "candidates.parquet").column("reasons").to_pylist()
     assert sorted(reasons) == [[], [], ["no_vision", "auth_failed"], ["no_vision", "auth_failed"]]
     with pytest.raises(InvalidInput, match="no table 'prompts'"):

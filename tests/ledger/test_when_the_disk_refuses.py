@@ -147,7 +147,6 @@ def cut_short(path: Path) -> None:
         pytest.param(lambda path: path.write_bytes(b""), id="empty"),
         pytest.param(foreign_sqlite, id="sqlite"),
         pytest.param(foreign_duckdb, id="another duckdb"),
-        pytest.param(cut_short, id="cut short"),
     ],
 )
 def test_a_file_that_is_no_ledger_is_left_alone_and_the_queue_serves(tmp_path: Path, make) -> None:
@@ -225,17 +224,47 @@ def test_changes_another_program_left_beside_the_file_are_not_folded_away(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["queue.sqlite", "content.sqlite"])
-def test_a_damaged_file_beside_the_ledger_costs_no_answer(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("not a database, but long enough to be taken for one" * 100)
+def test_a_damaged_file_beside_the_ledger_is_set_aside_and_appends_go_on(tmp_path: Path, name: str) -> None:
+    rubbish = "not a database, but long enough to be taken for one" * 100
+    (tmp_path / name).write_text(rubbish)
     ledger = Ledger(tmp_path / "ledger.duckdb")
-    with pytest.warns(RuntimeWarning, match="file is not a database"):
+    with pytest.warns(RuntimeWarning, match=rf"{name} is damaged\. It was set aside as {name}\.damaged-1") as caught:
         ledger.append(event())
-    with pytest.raises(LedgerError, match=name) as raised:
-        ledger.calls(content=True)
-    assert "Move the file away" in raised.value.hint
-    (tmp_path / name).unlink()
-    ledger.flush()
-    assert len(ids(ledger)) == 1
+        ledger.flush()
+    assert len(caught) == 1 and ledger.unwritten == 0
+    assert (tmp_path / f"{name}.damaged-1").read_text() == rubbish, "somebody may still save what is in it"
+    assert list(Ledger(ledger.path).calls(content=True)["prompt"]) == ["What is in the picture?"]
+
+
+def test_a_queue_damaged_under_running_kernels_is_set_aside_once(tmp_path: Path) -> None:
+    one, two = Ledger(tmp_path / "ledger.duckdb"), Ledger(tmp_path / "ledger.duckdb")
+    one.append(event())
+    two.append(event())
+    one.close()
+    two.close()
+    with (tmp_path / "queue.sqlite").open("r+b") as file:
+        file.write(b"x" * 5000)
+    with pytest.warns(RuntimeWarning, match="is damaged") as caught:
+        for ledger in (one, two):
+            ledger.append(event())
+    assert len(caught) == 1 and len(ids(one)) == 4
+    assert sorted(file.name for file in tmp_path.glob("*.damaged-*")) == ["queue.sqlite.damaged-1"]
+
+
+def test_a_ledger_too_damaged_to_be_opened_is_set_aside_by_the_next_fold(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.duckdb"
+    cut_short(path)
+    before = path.read_bytes()
+    ledger = Ledger(path)
+    ledger.append(event())
+    with pytest.raises(LedgerError, match="damaged") as raised:
+        ledger.decisions()
+    assert "sets it aside" in raised.value.hint
+    with pytest.warns(RuntimeWarning, match=r"set aside as ledger\.duckdb\.damaged-1"):
+        ledger.flush()
+    assert (tmp_path / "ledger.duckdb.damaged-1").read_bytes() == before
+    ledger.append(event())
+    assert len(ids(ledger)) == 2
 
 
 @posix

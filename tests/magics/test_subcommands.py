@@ -72,6 +72,8 @@ def test_the_log_shows_the_newest_first_and_says_where_it_is(run: Run, registry:
     assert ran.value["ts"].is_monotonic_decreasing
     assert len(run("%sekha log tail").value) == 3
     assert run("%sekha log path").value == str(registry.ledger.path)
+    verified = run("%sekha log verify").value
+    assert verified.ok and str(verified).startswith(f"{registry.ledger.path}: whole")
 
 
 def test_a_hostile_model_name_is_only_text(run: Run, registry: Registry) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sekha_magics.storage.queue import NewRow, Queue, QueuedRow, payload_of
+from sekha_magics.storage.queue import Queue, QueuedRow, payload_of
 
 
-def rows(*ids: str) -> list[NewRow]:
-    return [NewRow(i, "kind", payload_of({"t": {"id": [i]}})) for i in ids]
+def rows(*ids: str) -> list[QueuedRow]:
+    return [QueuedRow(i, payload_of({"t": [{"id": i}]}), f'{{"text of {i}":"body"}}') for i in ids]
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def test_reading_makes_no_file(queue: Queue) -> None:
     assert queue.read() == [] and len(queue) == 0 and not queue.path.parent.exists()
 
 
-def test_rows_come_back_in_order(queue: Queue) -> None:
-    queue.append(rows("a", "b"))
-    queue.append(rows("c"))
-    assert queue.read()[0] == QueuedRow(1, "a", "kind", '{"t":{"id":["a"]}}')
+def test_rows_come_back_in_the_order_of_their_ids(queue: Queue) -> None:
+    queue.append(rows("b", "c"))
+    queue.append(rows("a"))
+    assert queue.read()[0] == QueuedRow("a", '{"t":{"id":["a"]}}', '{"text of a":"body"}')
     assert [row.event_id for row in queue.read()] == ["a", "b", "c"] and len(queue) == 3
-    assert [row.event_id for row in queue.read(after=1, limit=1)] == ["b"]
+    assert queue.read(after="a", limit=1, texts=False) == [QueuedRow("b", '{"t":{"id":["b"]}}')]
 
 
 def test_a_row_appended_again_is_there_once(queue: Queue) -> None:
@@ -42,11 +42,10 @@ def test_a_row_appended_again_is_there_once(queue: Queue) -> None:
     assert [row.event_id for row in queue.read()] == ["a", "b"]
 
 
-def test_a_number_is_never_given_twice(queue: Queue) -> None:
+def test_a_row_that_was_deleted_is_gone_and_no_other(queue: Queue) -> None:
     queue.append(rows("a", "b"))
-    queue.delete([row.seq for row in queue.read()])
-    queue.append(rows("c"))
-    assert [row.seq for row in queue.read()] == [3]
+    queue.delete(["a", "never there"])
+    assert [row.event_id for row in queue.read()] == ["b"]
 
 
 def test_a_batch_that_breaks_leaves_nothing(queue: Queue) -> None:
@@ -59,7 +58,7 @@ def test_a_batch_that_breaks_leaves_nothing(queue: Queue) -> None:
     with pytest.raises(KeyboardInterrupt):
         queue.append(broken())
     with pytest.raises(sqlite3.IntegrityError):
-        queue.append([*rows("b"), NewRow("c", "kind", None)])
+        queue.append([*rows("b"), QueuedRow("c", None)])
     assert [row.event_id for row in queue.read()] == ["a"]
     queue.append(rows("b"))
     assert len(queue) == 2

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ...ledger.pruning import Pruned
+    from ...ledger.verifying import Verification
 
 __all__ = ["log"]
 
@@ -31,12 +32,13 @@ _FITS = {
     "export": {"table"},
     "prune": {"before", "notebook", "session", "yes"},
     "path": set(),
+    "verify": set(),
 }
 _TAIL = """SELECT ts, source, outcome, task, provider_id, model_id, calls, input_tokens, output_tokens, cost_usd,
 decision_id FROM costs ORDER BY ts DESC LIMIT {rows}"""
 
 
-def log(arguments: Arguments) -> pd.DataFrame | str | list[str]:
+def log(arguments: Arguments) -> pd.DataFrame | str | list[str] | Verification:
     """`tail`, the newest row first, without a word."""
     action = one_action(arguments, SUBCOMMANDS["log"].words, "tail")
     given = arguments.values
@@ -56,6 +58,8 @@ def log(arguments: Arguments) -> pd.DataFrame | str | list[str]:
             return _prune(given)
         case "path":
             return str(registry().ledger.path)
+        case "verify":
+            return registry().ledger.verify()
     return _tail(int(given.get("rows", _ROWS)))
 
 
