@@ -25,7 +25,7 @@ _GROUPS = 15
 _DAYS = 31
 _EMPTY = 6
 _WIDEST = 80
-_NAMES = 30
+_NAMES = (40, 28, 20, 14)  # the first that fits
 _BAR = (8, 16)
 _FIGURES = ("calls", "tokens in", "tokens out", "cost", "unpriced")
 _SHORT = {"session_id": 8, "cell_id": 8}
@@ -49,7 +49,11 @@ class CostFrame(ShownFrame):
         spent = [_spent(row, len(names)) for row in self.itertuples(index=False, name=None)]
         rows = _every_day(spent) if names == ["day"] else _largest(spent, len(names))
         heads = tuple(name.removesuffix("_id") for name in names)
-        return _table(heads, _readable(names, rows), caption, footnotes, empty)
+        for width in _NAMES:
+            table = _table(heads, _readable(names, rows, width), caption, footnotes, empty)
+            if table.width <= _WIDEST:
+                break
+        return table
 
 
 def _spent(row: tuple[Any, ...], names: int) -> _Spent:
@@ -100,7 +104,7 @@ def _together(rows: Sequence[_Spent], names: tuple[str, ...]) -> _Spent:
     )
 
 
-def _readable(names: Sequence[str], rows: Sequence[_Spent]) -> list[_Spent]:
+def _readable(names: Sequence[str], rows: Sequence[_Spent], width: int) -> list[_Spent]:
     """Ids by their beginning, notebooks by their file name, long names without their middle."""
     if names == ["day"]:
         return list(rows)
@@ -110,7 +114,7 @@ def _readable(names: Sequence[str], rows: Sequence[_Spent]) -> list[_Spent]:
             return "(none)"
         if column == "notebook":
             text = re.split(r"[/\\]", text)[-1]
-        return text[: _SHORT[column]] if column in _SHORT else clipped(text, _NAMES // len(names))
+        return text[: _SHORT[column]] if column in _SHORT else clipped(text, width)
 
     others = [row.names[0].endswith(" others") and not any(row.names[1:]) for row in rows]
     return [
