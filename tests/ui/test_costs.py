@@ -28,7 +28,8 @@ from tests.ledger.events import START, event
 from tests.magics.parrot import make_registry
 set_registry(make_registry())
 log = get_registry().ledger
-for day, model, usd in ((0, "gpt-5-mini", "0.12"), (1, "claude-sonnet-5", "0.4"), (4, "gpt-5-mini", "0.02"), (5, "x", None)):
+spent = ((0, "gpt-5-mini", "0.12"), (1, "claude-sonnet-5", "0.4"), (4, "gpt-5-mini", "0.02"), (5, "x", None))
+for day, model, usd in spent:
     cost = Cost(None, "unpriced") if usd is None else Cost(Decimal(usd), "computed")
     call = {"ts": (START + timedelta(days=day)).isoformat(), "cost": cost, "model_id": model}
     origin = Origin(get_registry().session_id)
