@@ -28,7 +28,7 @@ _HOME_OF = {
 _ERRORS = (
     "SekhaError", "InvalidInput", "ConfigError", "UntrustedConfig", "NoEligibleModel", "BudgetExceeded",
     "AllProvidersFailed", "ProviderError", "StreamInterrupted", "CassetteMiss", "InterpolationError", "LedgerError",
-    "MemoryStoreError",
+    "MemoryStoreError", "UnusableAnswer",
 )  # fmt: skip
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *_HOME_OF, *_ERRORS]  # noqa: PLE0604

@@ -13,16 +13,21 @@ from typing import Any
 from .core.content import Audio, Message, Text
 from .core.messages import parse_messages
 from .core.tokens import added, estimate_messages, estimate_text
-from .core.types import TASKS, ImageFacts, Origin, Request
+from .core.types import NO_QUOTATION, TASKS, ImageFacts, Origin, Quotation, Request
 from .counting import count_messages, count_texts
 from .errors import InvalidInput
+from .memory.checks import check_folders, check_tokens
 
-__all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding", "with_messages"]
+__all__ = ["Ask", "EmbedAsk", "Wishes", "prepare_chat", "prepare_embedding", "with_messages", "with_quotation"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a caller may say beside the prompt. `max_cost` is USD, `context_size` a least window in tokens."""
+    """What a caller may say beside the prompt. `max_cost` is USD, `context_size` a least window in tokens.
+
+    `memory` is how many tokens of what is remembered may stand before the prompt, none of it from a folder of
+    `memory_exclude`.
+    """
 
     task: str | None = None
     model: str | None = None
@@ -37,6 +42,8 @@ class Wishes:
     seed: int | None = None
     schema: Any = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    memory: int | None = None
+    memory_exclude: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any], policies: Iterable[str]) -> Wishes:
@@ -54,7 +61,8 @@ class Ask:
 
     `origin` is where the caller was when it asked; its cell may have ended by the time the answer is logged. `options`
     is what identifies the request beside its messages; `parse` makes a value of the answer's text. `families` are those
-    of the models that may answer, by which the prompt is counted.
+    of the models that may answer, by which the prompt is counted. `bare` is the same request without what the memory
+    gave to it, where it gave something: by that a recording is found.
     """
 
     messages: tuple[Message, ...]
@@ -68,6 +76,8 @@ class Ask:
     stream: bool = True
     log: bool = True
     families: frozenset[str] = frozenset()
+    quotation: Quotation = NO_QUOTATION
+    bare: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ class EmbedAsk:
     options: Mapping[str, Any]
     origin: Origin
     log: bool = True
+    quotation: Quotation = NO_QUOTATION
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -134,6 +145,24 @@ def with_messages(ask: Ask, messages: tuple[Message, ...]) -> Ask:
     return replace(ask, messages=messages, request=request)
 
 
+def with_quotation(ask: Ask, quotation: Quotation) -> Ask:
+    """The same request with that before its last question, and counted with it.
+
+    It is text, whatever it holds: no picture is looked for in it. The conversation keeps the question alone.
+    """
+    request = replace(
+        ask.request,
+        input_tokens=added([ask.request.input_tokens, quotation.tokens]),
+        counted=tuple((family, added([tokens, quotation.tokens])) for family, tokens in ask.request.counted),
+    )
+    messages = ask.messages
+    if quotation.text:
+        last = max(i for i, message in enumerate(messages) if message.role == "user")
+        asked = Message("user", (Text(quotation.text), *messages[last].parts))
+        messages = (*messages[:last], asked, *messages[last + 1 :])
+    return replace(ask, messages=messages, request=request, quotation=quotation, bare=ask)
+
+
 def _sent_beside(ask: Ask) -> list[str]:
     """What a provider puts before the messages, and charges for: how the answer has to look, and the tools."""
     beside = [ask.schema, *(ask.wishes.params.get(name) for name in ("tools", "functions"))]
@@ -141,7 +170,12 @@ def _sent_beside(ask: Ask) -> list[str]:
 
 
 def prepare_embedding(
-    texts: str | Sequence[str], wishes: Wishes, origin: Origin, families: frozenset[str] = frozenset()
+    texts: str | Sequence[str],
+    wishes: Wishes,
+    origin: Origin,
+    families: frozenset[str] = frozenset(),
+    *,
+    log: bool = True,
 ) -> EmbedAsk:
     """The request to embed `texts`; raises `InvalidInput`."""
     rows = (texts,) if isinstance(texts, str) else tuple(_texts(texts))
@@ -167,7 +201,7 @@ def prepare_embedding(
         operation="embed",
     )
     names = ("task", "model", "preferred_model", "policy", "max_cost", "local_only")
-    return EmbedAsk(rows, request, {name: getattr(wishes, name) for name in names}, origin)
+    return EmbedAsk(rows, request, {name: getattr(wishes, name) for name in names}, origin, log)
 
 
 def _texts(texts: Any) -> Iterable[str]:
@@ -257,6 +291,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "seed": _seed,
     "schema": _anything,
     "params": _mapping,
+    "memory": lambda name, value: check_tokens(value, name),
+    "memory_exclude": lambda name, value: check_folders(value, name),
 }
 
 

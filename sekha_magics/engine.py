@@ -16,14 +16,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import replay
-from .ask import Ask, EmbedAsk
+from .ask import Ask, EmbedAsk, with_quotation
 from .attempt import Attempt, utc_now
 from .cassette import RECORDED, Cassette, Fault, Recording, Rendered, render
 from .core.catalogue import Snapshot
 from .core.decide import decide
 from .core.policies import Policy
 from .core.pricing import total
-from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Origin, Reply, Usage
+from .core.types import Call, Candidate, Cost, Decision, Embedding, Event, Origin, Quotation, Reply, Usage
 from .core.wire import ChatCall, EmbedCall
 from .errors import BudgetExceeded, CassetteMiss, ConfigError, NoEligibleModel, ProviderError, SekhaError
 from .failover import Answered, Patience, Pursuit, Send
@@ -69,6 +69,12 @@ class Engine:
             self._write(ask, decision, "dry_run")
         return decision
 
+    def room(self, ask: Ask) -> int | None:
+        """How many more tokens of input the model that would answer has room for, or None where nobody knows."""
+        chosen = self.decide(ask)
+        best, window = chosen.ranked[0], self.state.entry(chosen.provider_id, chosen.model_id).context_window
+        return None if window is None else window - best.input_tokens.expected - best.planned_output_tokens
+
     def _policy(self, ask: Asked) -> Policy:
         return self.state.policy(ask.request.policy or self.state.catalogue.rules.policy)
 
@@ -105,7 +111,7 @@ class Engine:
             return pursuit, await self._answered(ask, pursuit, send(pursuit.chosen.decision))
         except RECORDED as error:
             if rendered is not None:
-                self._record_failure(rendered, error, pursuit)
+                self._record_failure(rendered, error, pursuit, ask.quotation)
             raise
 
     async def _answered(self, ask: Asked, pursuit: Pursuit, send: Send) -> Answered:
@@ -115,14 +121,16 @@ class Engine:
             self._write(ask, error.decision or pursuit.chosen.decision, "refused")
             raise
 
-    def _record_failure(self, rendered: Rendered, error: SekhaError, pursuit: Pursuit | None) -> None:
+    def _record_failure(
+        self, rendered: Rendered, error: SekhaError, pursuit: Pursuit | None, memory: Quotation
+    ) -> None:
         """In `record` alone: a file that is played and completed by turns would keep a passing failure for ever."""
         refused = error.decision if isinstance(error, NoEligibleModel) else None
         decision = refused or (pursuit.chosen.decision if pursuit else None)
         if self.cassette is None or self.cassette.mode != "record" or decision is None:
             return
         calls, errors = (pursuit.calls, pursuit.errors) if pursuit else ([], [])
-        recording = replay.recording_of_failure(error, decision, calls, errors)
+        recording = replace(replay.recording_of_failure(error, decision, calls, errors), memory=memory)
         try:
             self.cassette.record(rendered, recording, decision.snapshot.catalogue)
         except ConfigError as unwritten:
@@ -133,15 +141,19 @@ class Engine:
     ) -> None:
         if ask.log:
             responses = {call.call_id: text for call in calls if call.operation == "chat"}
-            self.log(Event(utc_now(), decision, ask.origin, outcome, calls, ask.messages, responses))
+            self.log(
+                Event(utc_now(), decision, ask.origin, outcome, calls, ask.messages, responses, ask.quotation.quoted)
+            )
 
     # --- chat ---
 
     async def chat(self, ask: Ask, emit: Emit) -> Reply:
         """An answer, or the error that says why there is none."""
-        rendered = render("chat", ask.messages, ask.options) if self.cassette else None
-        if rendered and (recording := self._recorded(ask, rendered)):
-            return self._replayed(ask, recording, emit)
+        # What the memory held is part of the answer's recording, and not of what it is found by.
+        bare = ask.bare or ask
+        rendered = render("chat", bare.messages, bare.options) if self.cassette else None
+        if rendered and (recording := self._recorded(bare, rendered)):
+            return self._replayed(with_quotation(bare, recording.memory), recording, emit)
         pursuit, answered = await self._asked(
             ask,
             rendered,
@@ -151,7 +163,8 @@ class Engine:
         reply = self._reply(ask, pursuit, answered.attempt)
         if self.cassette and rendered:
             try:
-                self.cassette.record(rendered, replay.recording_of(reply, pursuit.errors), decision.snapshot.catalogue)
+                recorded = replace(replay.recording_of(reply, pursuit.errors), memory=ask.quotation)
+                self.cassette.record(rendered, recorded, decision.snapshot.catalogue)
             except ConfigError as error:
                 # The answer is there and may have cost money: it is given, and said to be missing in the file.
                 return replace(reply, notes=(*reply.notes, f"not recorded: {error.message}"))
@@ -175,9 +188,10 @@ class Engine:
             ttft_ms=last.ttft_ms,
             finish_reason=last.finish_reason,
             parsed=parsed,
-            notes=(*notes, *complaint),
+            notes=(*notes, *complaint, *ask.quotation.notes),
             conversation=ask.origin.conversation,
             waited_ms=pursuit.waited * 1000,
+            memory=ask.quotation.quoted,
         )
 
     # --- embedding ---

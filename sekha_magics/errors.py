@@ -34,6 +34,7 @@ __all__ = [
     "ServerFailed",
     "StreamInterrupted",
     "UntrustedConfig",
+    "UnusableAnswer",
 ]
 
 
@@ -237,3 +238,13 @@ class LedgerError(SekhaError):
 
 class MemoryStoreError(SekhaError):
     """The memory cannot be read or written, or a vector does not fit its table."""
+
+
+class UnusableAnswer(SekhaError):
+    """A model answered twice in a form that cannot be used, and nothing of it was kept. `text` is the last answer."""
+
+    default_hint = "Ask a larger model: model=..., or task='chat_smart'."
+
+    def __init__(self, message: str, *, text: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.text = text

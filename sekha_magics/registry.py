@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -38,12 +39,15 @@ from .experiments import looking_back
 from .failover import Patience
 from .loop import Emit, run_async, run_blocking
 from .mapping.job import Job
+from .mapping.kept import Kept
 from .mapping.prepare import prepare as prepare_map
 from .mapping.rows import read as read_rows
 from .probing import probe_all
 from .process import cassettes, known_keys
+from .progress import bar
 from .providers import provider_types, register, warm
 from .purse import Purse
+from .recall import with_memory, with_room_for_memory
 from .state import State
 from .storage.forks import renew_in_child
 from .stream import Stream
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from .experiments.today import Today
     from .experiments.whatif import WhatIf
     from .ledger.store import Ledger
+    from .memory.asking import Question
     from .memory.store import Memory
     from .providers.base import Provider
 
@@ -163,7 +168,7 @@ class Registry:
         before = self._conversations.of(conversation)
         ask = prepare_chat(prompt, checked, origin, images=images, system=system, before=before, log=log,
                            families=self.state.catalogue.families)  # fmt: skip
-        return self._engine().decide(ask, dry_run=True)
+        return self._engine().decide(with_room_for_memory(ask), dry_run=True)
 
     def chat(self, prompt: Prompt, *, system: str | None = None, conversation: str | None = None, new: bool = False,
              images: Iterable[Any] = (), stream: bool | None = None, on_token: Emit | None = None,
@@ -174,7 +179,8 @@ class Registry:
         empties it first. `stream` reads the answer as it is written (by default when `on_token` is given, which is
         called in this thread with each piece). Further arguments: `task`, `model`, `preferred_model`, `policy`,
         `require_vision`, `max_cost` (USD), `max_tokens`, `context_size`, `local_only`, `temperature`, `seed`, `schema`,
-        `params`.
+        `params`, `memory` (how many tokens of what is remembered are quoted before the prompt), `memory_exclude`
+        (folders of which nothing is).
 
         Raises `NoEligibleModel`, `AllProvidersFailed`, `StreamInterrupted`, a class of `ProviderError`, `InvalidInput`.
         """
@@ -201,14 +207,15 @@ class Registry:
             self._remember,
         )
 
-    def embed(self, texts: str | Sequence[str], *, model: str | None = None, **wishes: Any) -> Embedding:
+    def embed(self, texts: str | Sequence[str], *, model: str | None = None, log: bool = True,
+              **wishes: Any) -> Embedding:  # fmt: skip
         """Vectors of `texts`: float32 of shape [number of texts, dimension].
 
         Further arguments: `task`, `preferred_model`, `policy`, `max_cost`, `local_only`. Raises as `chat` does.
         """
-        checked = self._wishes({"model": model, **wishes})
+        checked = self._wishes({"model": model, **wishes}, remembering=False)
         self._get_ready(checked)
-        ask = prepare_embedding(texts, checked, self._origin("embed", None), self.state.catalogue.families)
+        ask = prepare_embedding(texts, checked, self._origin("embed", None), self.state.catalogue.families, log=log)
         engine = self._engine()
         return run_blocking(lambda emit: engine.embed(ask, emit))
 
@@ -228,7 +235,7 @@ class Registry:
         """
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise InvalidInput(f"concurrency is {concurrency!r:.80}.", hint="It is a whole number of 1 or more.")
-        checked = self._wishes({**wishes, "max_cost": max_cost})
+        checked = self._wishes({**wishes, "max_cost": max_cost}, remembering=False)
         rows = read_rows(prompts, template)
         self._get_ready(checked)
         base = prepare_chat("-", checked, self._origin("chat", None), system=system, stream=False, log=log,
@@ -263,7 +270,7 @@ class Registry:
         if new and conversation is not None:
             self.forget_conversation(conversation)
         self._get_ready(checked)
-        return prepare_chat(
+        ask = prepare_chat(
             prompt,
             checked,
             self._origin("chat", conversation),
@@ -274,10 +281,26 @@ class Registry:
             log=log,
             families=self.state.catalogue.families,
         )
+        return self._with_memory(ask)
 
-    def _wishes(self, given: Mapping[str, Any]) -> Wishes:
-        known = Wishes.__dataclass_fields__
-        if unknown := sorted(given.keys() - known.keys()):
+    def _with_memory(self, ask: Ask) -> Ask:
+        """What is remembered, before the prompt. A replay looks for nothing: what was quoted is recorded."""
+        if self._cassette is not None and self._cassette.mode == "replay":
+            return ask
+        configured = self.state.loaded.config.memory
+        return with_memory(
+            ask,
+            lambda: self.memory,
+            self.state.catalogue,
+            self.state.policy(ask.request.policy or self.state.catalogue.rules.policy),
+            exclude=configured.exclude,
+            kept=configured.enabled,
+            embed=lambda texts, model: self.embed(texts, model=model, local_only=ask.wishes.local_only, log=ask.log),
+        )
+
+    def _wishes(self, given: Mapping[str, Any], *, remembering: bool = True) -> Wishes:
+        known = [name for name in Wishes.__dataclass_fields__ if remembering or not name.startswith("memory")]
+        if unknown := sorted(set(given) - set(known)):
             raise InvalidInput(
                 f"{unknown[0]} is not an argument of this call.",
                 hint=f"Known are {', '.join(known)}; what only the provider knows goes into params={{...}}.",
@@ -343,7 +366,7 @@ class Registry:
 
         Raises `InvalidInput`.
         """
-        checked = self._wishes(changes)
+        checked = self._wishes(changes, remembering=False)
         return looking_back.whatif(self, changes, checked, since=since, everything=everything, progress=progress)
 
     def retake(self, decision_id: str | None = None) -> Today:
@@ -420,6 +443,7 @@ class Registry:
     @property
     def memory(self) -> Memory:
         """What notebooks remember, opened at first use. `memory.enabled` keeps every named conversation there."""
+        from .memory.asking import Asker
         from .memory.embedding import Embedder
         from .memory.store import Memory
 
@@ -431,13 +455,20 @@ class Registry:
                     served=self._embedding_models,
                     # A recording is of one call's texts: how many wait by chance must not change them.
                     mixes=lambda: self._cassette is None,
+                    price=self._price_of_embedding,
                 )
                 self._memory = Memory(
                     configured.path,
                     embedder,
+                    asker=Asker(self._ask_for_memory, self._room_for_memory, bar),
                     index=configured.index,
                     redact=self.redact,
                     notebook=whereabouts.notebook,
+                    elsewhere=[
+                        lambda traces: {"turns": self._conversations.forget_turns(traces)},
+                        lambda traces: {"texts in the ledger": self.ledger.forget(traces)},
+                        lambda traces: {"answers of map": Kept.forget(traces)},
+                    ],
                 )
             return self._memory
 
@@ -445,6 +476,24 @@ class Registry:
     def remembered(self) -> Memory | None:
         """The memory, if it was opened in this kernel; opens none."""
         return self._memory
+
+    def _price_of_embedding(self, texts: Sequence[str], model: str) -> Decimal | None:
+        wishes = self._wishes({"model": model})
+        ask = prepare_embedding(texts, wishes, self._origin("embed", None), self.state.catalogue.families, log=False)
+        return self._engine().decide(ask).estimated_cost
+
+    def _ask_for_memory(self, question: Question) -> Reply:
+        ask, engine = self._memory_ask(question), self._engine()
+        return run_blocking(lambda emit: engine.chat(ask, emit))
+
+    def _room_for_memory(self, question: Question) -> int | None:
+        return self._engine().room(self._memory_ask(question))
+
+    def _memory_ask(self, question: Question) -> Ask:
+        checked = self._wishes(question.wishes)
+        self._get_ready(checked)
+        return prepare_chat(question.messages, checked, self._origin(question.source, question.conversation),
+                            stream=False, families=self.state.catalogue.families)  # fmt: skip
 
     def _embedding_models(self) -> list[str]:
         self._get_ready(None)

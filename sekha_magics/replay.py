@@ -125,6 +125,7 @@ def reply(
         notes=tuple(dict.fromkeys((*recording.notes, *complaint))),
         conversation=conversation,
         replayed=True,
+        memory=recording.memory.quoted,
     )
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args
 
 from ..core.breaker import BreakerState
 from ..core.catalogue import ProviderState
 from ..core.pricing import total
-from ..core.types import Cost, Usage
+from ..core.types import NO_QUOTATION, Cost, Quotation, Usage
 from .fault import Fault
 from .fields import cost_from, cost_to, count, flag, money, optional_text, section, sections, text, usage_from, usd
+from .quoted import quotation_from, quotation_to
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +101,8 @@ class Recording:
     """What a request ended in: `text` of a chat, `vectors` of an embedding, or the error in `failure`.
 
     The provider and model named here are who answered, which after a failover are not those of `choice`; of a failure,
-    who was asked last. `cost` is as it was when recorded. `attempts` are those that failed on the way.
+    who was asked last. `cost` is as it was when recorded. `attempts` are those that failed on the way. `memory` is what
+    was quoted before the prompt, without its texts.
     """
 
     choice: Choice
@@ -117,6 +119,7 @@ class Recording:
     simulated: bool = False
     attempts: tuple[Attempted, ...] = ()
     failure: Fault | None = None
+    memory: Quotation = NO_QUOTATION
 
     @property
     def replayed_cost(self) -> Cost:
@@ -127,7 +130,11 @@ class Recording:
         """`decision`, the failed `attempts`, and `answer` or `error` as plain JSON values; what people or models wrote
         has passed through `redact`."""
         attempts = [attempt.to_json(redact) for attempt in self.attempts]
-        before = {"decision": self._decision(redact), **({"attempts": attempts} if attempts else {})}
+        before = {
+            "decision": self._decision(redact),
+            **({"memory": quotation_to(self.memory, redact)} if self.memory.quoted else {}),
+            **({"attempts": attempts} if attempts else {}),
+        }
         if self.failure is not None:
             return {**before, "error": self.failure.to_json(redact)}
         return {**before, "answer": self._answer(redact)}
@@ -170,10 +177,11 @@ class Recording:
         """The inverse of `to_json`. Raises `ValueError` with what is wrong; a file is not to be trusted in anything."""
         choice = _choice(section(value, "decision"))
         attempts = tuple(map(Attempted.from_json, sections(value, "attempts")))
+        memory = quotation_from(section(value, "memory")) if "memory" in value else NO_QUOTATION
         if "error" in value:
             if "answer" in value:
                 raise ValueError("there is both an `answer` and an `error`")
-            return cls.of_failure(choice, attempts, Fault.from_json(section(value, "error")))
+            return replace(cls.of_failure(choice, attempts, Fault.from_json(section(value, "error"))), memory=memory)
         answer = section(value, "answer")
         said, vectors = optional_text(answer, "text"), _vectors(answer)
         if (said is None) == (vectors is None):
@@ -195,6 +203,7 @@ class Recording:
             notes=tuple(notes),
             simulated=flag(answer, "simulated"),
             attempts=attempts,
+            memory=memory,
         )
 
     @classmethod

@@ -39,6 +39,8 @@ OPTIONS: Mapping[str, Any] = {
     "params": {},
     "max_cost": None,
     "local_only": False,
+    "memory": None,
+    "memory_exclude": [],
 }
 
 _CONTENT = ("messages", "texts")

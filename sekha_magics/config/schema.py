@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from ..core.folders import normal_folder
 from ..core.types import TASKS
 
 __all__ = [
@@ -91,6 +92,12 @@ def _word(value: str) -> str:
     return value
 
 
+def _folder(value: str) -> str:
+    if (normal := normal_folder(value)) is None:
+        raise ValueError("must be a folder of the memory, a path from the top such as /uni/notes")
+    return normal
+
+
 def _distinct(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
@@ -113,6 +120,7 @@ def _version(value: Any) -> Any:
 
 
 Word = Annotated[str, Field(max_length=300), AfterValidator(_word)]
+Folder = Annotated[str, AfterValidator(_folder)]
 Number = BeforeValidator(_number)
 Tokens = Annotated[int, Number, Field(ge=1, le=1_000_000_000)]
 # The ledger keeps twelve digits behind the point.
@@ -286,12 +294,14 @@ class LedgerConfig(_Section):
 class MemoryConfig(_Section):
     """`path` is a folder, absolute once a configuration is loaded; None is `memory` in the data directory.
 
-    `enabled` keeps every named conversation. `hnsw` needs the extra `vss`; without it search is exact.
+    `enabled` keeps every named conversation. `hnsw` needs the extra `vss`; without it search is exact. What stands in a
+    folder of `exclude`, or below it, is never put before a model.
     """
 
     path: Path | None = None
     enabled: bool = False
     index: Literal["exact", "hnsw"] = "exact"
+    exclude: Annotated[tuple[Folder, ...], BeforeValidator(_empty_list), AfterValidator(_distinct)] = ()
 
 
 class Config(_Section):

@@ -2,11 +2,13 @@
 
 Rules of thumb, not a tokenizer: byte-pair encodings of current families give about 4 characters a token in English
 prose (OpenAI's own figure), down to 1 or 2 in digits and punctuation, and from 1 token in 6 bytes up to 1 a byte
-outside ASCII. `counting` knows better where a family's table is at hand.
+outside ASCII. Letters that no blank parts (base64, keys, minified code) have no words in them either, and come to as
+much as one token each. `counting` knows better where a family's table is at hand.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from .content import Audio, Image, Message, Text
@@ -33,6 +35,8 @@ def added(estimates: Iterable[TokenEstimate]) -> TokenEstimate:
 # What words are made of; the rest of ASCII, digits and punctuation, is dense.
 _WORDS = bytes({*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \n\t\r"})
 _DENSE = bytes({*range(128)} - {*_WORDS})
+# Longer than any word of prose, and than most names in code.
+_UNBROKEN = re.compile(rb"\S{40,}")
 
 
 def estimate_text(text: str) -> TokenEstimate:
@@ -40,8 +44,11 @@ def estimate_text(text: str) -> TokenEstimate:
     wide = 0 if len(data) == len(text) else len(data.translate(None, _WORDS + _DENSE))
     dense = len(data.translate(None, _WORDS)) - wide
     words = len(data) - wide - dense
+    unbroken = sum(len(run) - len(run.translate(None, _WORDS)) for run in _UNBROKEN.findall(data))
     return TokenEstimate(
-        (words + dense + wide) // 6, -(-words // 4) + -(-dense // 2) + -(-wide // 3), -(-words // 2) + dense + wide
+        (words + dense + wide) // 6,
+        -(-words // 4) + -(-dense // 2) + -(-wide // 3),
+        -(-(words - unbroken) // 2) + unbroken + dense + wide,
     )
 
 

@@ -133,6 +133,45 @@ class Decision:
         return pd.DataFrame(rows, columns=columns).astype({"rank": "Int64"})
 
 
+# --- what was remembered -------------------------------------------------------------------------
+
+
+class Quoted(NamedTuple):
+    """A message of the memory that stands before a prompt, where it comes from, and why it was chosen.
+
+    `ts` is UTC in ISO 8601. `score` is made of the three terms behind it, each from 0 to 1. `tokens` is the most it
+    takes of the prompt; `cut` says that only its beginning is quoted.
+    """
+
+    message_id: str
+    conversation: str
+    folder: str
+    role: str
+    ts: str
+    pinned: bool
+    score: float
+    similarity: float
+    importance: float
+    recency: float
+    tokens: int
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Quotation:
+    """What the memory gave to one request: `text` as it is sent, `quoted` what is in it, `tokens` what it comes to.
+
+    `notes` are sentences for the user: what could not be asked, or why there is nothing. A recording has no `text`.
+    """
+
+    quoted: tuple[Quoted, ...] = ()
+    tokens: TokenEstimate = NOTHING
+    notes: tuple[str, ...] = ()
+    text: str = field(default="", repr=False)
+
+
+NO_QUOTATION = Quotation()
+
 # --- what came back -----------------------------------------------------------------------------
 
 
@@ -199,7 +238,8 @@ class Reply:
 
     `model_id` is the model that answered, `cost` the sum over `calls`, `latency_ms` from the first byte sent to the
     last received, `ttft_ms` the time to the first token of a stream. `notes` are sentences for the user (a
-    parameter left out, a provider that failed on the way), `waited_ms` the pauses between attempts.
+    parameter left out, a provider that failed on the way), `waited_ms` the pauses between attempts. `memory` is what
+    was quoted before the prompt, in its order.
     """
 
     text: str
@@ -218,6 +258,7 @@ class Reply:
     conversation: str | None = None
     replayed: bool = False
     waited_ms: float = 0.0
+    memory: tuple[Quoted, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -259,7 +300,8 @@ class Event:
 
     A call that ended on the way is an event with calls alone (`outcome` None); the end of a request is one with its
     outcome (ok, failed, refused, interrupted, replayed, dry_run). `messages` is the prompt, `responses` the text of
-    each call by `call_id`. A refused decision has empty provider and model ids.
+    each call by `call_id`, `memory` what was quoted before the prompt. A refused decision has empty provider and model
+    ids.
     """
 
     ts: str
@@ -269,3 +311,4 @@ class Event:
     calls: tuple[Call, ...] = ()
     messages: tuple[Message, ...] = ()
     responses: Mapping[str, str] = field(default_factory=dict)
+    memory: tuple[Quoted, ...] = ()

@@ -14,6 +14,7 @@ from .code import code_block
 from .decision import candidates_table, decision_metadata, decision_mimebundle
 from .markdown import fenced_code, preformatted, to_html
 from .money import exact, format_cost, recorded_source
+from .remembered import memory_line, memory_metadata, memory_table
 from .tables import QUIET
 from .text import one_line, to_html_text, to_plain
 
@@ -42,18 +43,23 @@ def mimebundle(
     """(data, metadata) of a reply: `text/plain`, `text/html`, and the facts as `application/vnd.sekha.chat.v1+json`.
 
     `format` says how the text is shown: rendered, as it stands, its fenced code alone, or as JSON; the facts are
-    the same. With `explain` every candidate stands below the answer.
+    the same. With `explain` every candidate stands below the answer, and every quotation from the memory.
     """
     plain, html = _shown(reply, format)
     if not plain.strip():
         plain, html = _EMPTY, f'<p style="{QUIET}">{_EMPTY}</p>\n'
-    under = [quiet_line(reply), *_notes(reply)]
+    remembered = [memory_line(reply.memory)] if reply.memory else []
+    under = [quiet_line(reply), *remembered, *_notes(reply)]
     html += f'<p style="{QUIET}">{"<br>".join(to_html_text(line) for line in under)}</p>\n'
     plain = "\n".join([plain.rstrip(), "", *under])
     if explain:
         table = candidates_table(reply.decision, f"{reply.decision.reason} (policy {reply.decision.policy})")
         plain += f"\n\n{table.to_plain()}"
         html += table.to_html()
+        if reply.memory:
+            quoted = memory_table(reply.memory)
+            plain += f"\n\n{quoted.to_plain()}"
+            html += quoted.to_html()
     data = {"text/plain": plain, "text/html": f"<div>{html}</div>\n", MIME_TYPE: _facts(reply)}
     return data, {"sekha": _metadata(reply)}
 
@@ -155,6 +161,7 @@ def _metadata(reply: Reply) -> dict[str, Any]:
         "attempts": len(reply.calls),
         "waited_ms": round(reply.waited_ms, 1),
         "conversation": None if reply.conversation is None else one_line(reply.conversation),
+        "memory": memory_metadata(reply.memory),
         "replayed": reply.replayed,
         "simulated": any(call.simulated for call in reply.calls),
         "ts": last.ts if last else None,

@@ -123,6 +123,7 @@ def prune(
     which: Which,
     *,
     keep: Callable[[Sequence[QueuedRow]], None],
+    spooled: Callable[[], Sequence[QueuedRow]],
 ) -> Pruned:
     """Do it. Raises `LedgerError` when the ledger cannot be written anew, `OSError` or `sqlite3.Error` for the disk."""
     before = _size(files)
@@ -131,7 +132,7 @@ def prune(
         # In this order. From here on a kernel hands over anew every snapshot and text that it had written before, and
         # once more what it made before and commits after the queue was looked at.
         _mark(path)
-        queued = _queued(queue)
+        queued = _hashes_in([*queue.read(), *spooled()])
         chosen = _choose(connection, which, queued)
         chosen = chosen._replace(hashes=chosen.hashes | queued)
         for table in tables.keys:
@@ -236,9 +237,9 @@ def _refuse_misspelt(connection: Any, which: Which) -> None:
             )
 
 
-def _queued(queue: Queue) -> frozenset[str]:
+def _hashes_in(rows: Iterable[QueuedRow]) -> frozenset[str]:
     """Whatever could be a hash in a queued row or its texts, also in one of a newer version."""
-    return frozenset(found for row in queue.read() for part in row[1:] for found in _HASH.findall(part))
+    return frozenset(found for row in rows for part in row[1:] for found in _HASH.findall(part))
 
 
 def _unreferred(connection: sqlite3.Connection, hashes: Iterable[str]) -> _Texts:

@@ -7,13 +7,13 @@ key stands in it. That is most of what an event costs, and almost never finds on
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ..core.catalogue import Snapshot
 from ..core.pricing import settle
-from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Request, TokenEstimate
+from ..core.types import Call, Candidate, Decision, Event, ImageFacts, Quoted, Request, TokenEstimate
 from ..storage.flat import encode, flat_object
 
 __all__ = [
@@ -75,7 +75,8 @@ def decision_row(event: Event, clean: Clean | None) -> Row:
         "arm": origin.arm,
         "snapshot_id": decision.snapshot.snapshot_id,
     }
-    row["request"] = flat_object(_cleaned(_request_json(request), clean))
+    told = _request_json(request) | ({"memory": _quoted_json(event.memory)} if event.memory else {})
+    row["request"] = flat_object(_cleaned(told, clean))
     return _cleaned_row(row, clean)
 
 
@@ -155,7 +156,8 @@ def snapshot_rows(snapshot: Snapshot, ts: str, clean: Clean | None) -> dict[str,
 
 def request_from_json(text: str) -> Request:
     """The request a decision was made for, equal to the one that was logged."""
-    fields: dict[str, Any] = json.loads(text)
+    logged: dict[str, Any] = json.loads(text)
+    fields = {name: value for name, value in logged.items() if name in Request.__dataclass_fields__}
     limit = fields["max_cost"]
     return Request(
         **fields
@@ -173,6 +175,14 @@ def _request_json(request: Request) -> Row:
     fields = {name: getattr(request, name) for name in _FIELDS}
     fields["max_cost"] = None if request.max_cost is None else str(request.max_cost)
     return fields
+
+
+def _quoted_json(memory: Sequence[Quoted]) -> list[Row]:
+    """Which messages were quoted, and why; where they are from is in the memory, and goes with them."""
+    return [
+        {name: value for name, value in q._asdict().items() if name not in ("conversation", "folder", "role", "ts")}
+        for q in memory
+    ]
 
 
 def _is_chosen(candidate: Candidate, decision: Decision) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..core.catalogue import Catalogue, Snapshot
+from ..core.traces import Traces
 from ..core.types import Event, Request
 from ..errors import InvalidInput, LedgerError
 from ..storage.content import texts_of
@@ -126,6 +127,13 @@ class Ledger(Views):
     def flush(self) -> None:
         """Fold now what is in the queue. Raises `LedgerError` when that cannot be done."""
         self._writer.flush()
+
+    def forget(self, traces: Traces) -> int:
+        """Remove for good the texts of prompts and answers that touch `traces`, and say how many; their rows stay.
+
+        Raises `LedgerError` when they cannot be removed now.
+        """
+        return self._writer.forget(traces)
 
     def close(self) -> None:
         """Fold once more, for a few seconds at most, and let go of every file. The ledger can be used again."""
@@ -294,7 +302,8 @@ class Ledger(Views):
         with reading(self._path, lambda: queued, TABLES) as connection:
             texts = chain(texts_of(queued).items(), self._writer.kept_texts())
             committed, notes = self._writer.committed, self._writer.verify_notes(queued)
-            return verify(connection, self._path, TABLES, texts, committed, notes)
+            forgotten = self._writer.forgotten_texts()
+            return verify(connection, self._path, TABLES, texts, forgotten, committed, notes)
 
     def _frame(self, query: str) -> pd.DataFrame:
         with self._reading() as connection:

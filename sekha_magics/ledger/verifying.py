@@ -75,9 +75,17 @@ class Verification:
 
 
 def verify(
-    connection: Any, path: Path, tables: Tables, texts: Texts, committed: tuple[str, int], notes: Sequence[str]
+    connection: Any,
+    path: Path,
+    tables: Tables,
+    texts: Texts,
+    forgotten: Sequence[str],
+    committed: tuple[str, int],
+    notes: Sequence[str],
 ) -> Verification:
     """Look at everything `connection` (of `reading`) shows, and at `texts`, bodies by hash.
+
+    Those whose hashes are `forgotten` need not be there.
 
     `committed` is the name and the last number of this process. Raises `LedgerError` when DuckDB cannot go on.
     """
@@ -88,6 +96,7 @@ def verify(
     try:
         _read_all(connection, tables)
         kept = _keep(connection, texts, found)
+        connection.execute("INSERT INTO sekha_kept SELECT unnest($1::VARCHAR[]), []", [list(forgotten)])
         connection.execute(
             "CREATE TEMP TABLE sekha_committed AS SELECT $1 AS writer, $2::BIGINT AS committed", committed
         )
@@ -97,6 +106,8 @@ def verify(
         found += [row for table, key in tables.keys.items() for row in _doubled(connection, table, key)]
         counts = {name: _count(connection, name) for name in _COUNTED} | {"texts": kept}
         told = [*notes, *_notes(connection)]
+        if forgotten:
+            told.append(f"{len(forgotten):,} texts were forgotten.")
     except duckdb.Error as error:
         raise LedgerError(
             f"{path} cannot be read whole: {error}", hint="Copy the file away, and ask DuckDB what it can still read."
@@ -114,14 +125,12 @@ def _read_all(connection: Any, tables: Tables) -> None:
 def _keep(connection: Any, texts: Texts, found: list[Finding]) -> int:
     """Make `sekha_kept` of the texts, and say which are not what their hash says. Gives how many there are."""
     connection.execute("CREATE TEMP TABLE sekha_kept (sha256 VARCHAR, members VARCHAR[])")
-    total = 0
     for batch in _batches(_judged(texts, found)):
-        total += len(batch)
         hashes, members = [sha256 for sha256, _ in batch], [list(names) for _, names in batch]
         connection.execute(
             "INSERT INTO sekha_kept SELECT unnest($1::VARCHAR[]), unnest($2::VARCHAR[][])", [hashes, members]
         )
-    return total
+    return int(connection.execute("SELECT count(DISTINCT sha256) FROM sekha_kept").fetchone()[0])
 
 
 def _judged(texts: Texts, found: list[Finding]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -17,15 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from ..core.traces import Traces
 from ..core.types import Call, Event
 from ..errors import InvalidInput, LedgerError
 from ..storage.background import BackgroundFold
 from ..storage.content import ContentStore, Hashed, hash_prompt, hash_text, texts_of
 from ..storage.flat import text_object
-from ..storage.fold import Folded, fold
+from ..storage.fold import Folded, Source, fold
 from ..storage.forks import renew_in_child
 from ..storage.queue import Queue, QueuedRow, payload_of
-from ..storage.sqlite import Damaged
+from ..storage.spool import Spool
+from ..storage.sqlite import Damaged, MadeByNewerVersion, WalRefused
 from ..storage.tables import Tables
 from .pruning import Pruned, Which, prune, pruned_at, would_prune
 from .rows import Clean, Row, call_row, candidate_rows, cleaner, decision_row, snapshot_rows
@@ -75,6 +77,8 @@ class Writer:
         self._path, self._tables, self._content, self._clean = path, tables, content, cleaner(redact)
         self._queue = Queue(path.with_name(f"{prefix}queue.sqlite"))
         self._contents = ContentStore(path.with_name(f"{prefix}content.sqlite"))
+        self._spool = Spool(path.with_name(f"{prefix}spool"))
+        self._spooling = False
         self._pending: deque[_Pending] = deque()
         self._known: dict[str, int] = {}
         self._pruned = pruned_at(path)
@@ -199,7 +203,7 @@ class Writer:
         if not batch:
             return
         try:
-            self._with_sound_files(lambda: self._queue.append([each.row for each in batch]))
+            self._queue_or_spool([each.row for each in batch])
             self._repeat_if_pruned(batch)
         except (sqlite3.Error, OSError) as error:
             self._warn("write", f"The ledger beside {self._path} cannot be written; its rows wait in memory: {error}")
@@ -220,11 +224,26 @@ class Writer:
         if changed := [each for each in batch if each.pruned != pruned]:
             self._known.clear()
             made = [(each, each.again()) for each in changed]
-            self._queue.append(
-                _row(each.writer, each.number, event)._replace(event_id=f"{each.row.event_id}-again")
-                for each, event in made
-                if event is not None
+            self._queue_or_spool(
+                [
+                    _row(each.writer, each.number, event)._replace(event_id=f"{each.row.event_id}-again")
+                    for each, event in made
+                    if event is not None
+                ]
             )
+
+    def _queue_or_spool(self, rows: list[QueuedRow]) -> None:
+        if not self._spooling:
+            try:
+                self._with_sound_files(lambda: self._queue.append(rows))
+                return
+            except (WalRefused, MadeByNewerVersion) as error:
+                self._spool.append(rows)
+                # From here on: every try would take as long as the first.
+                self._spooling = True
+                self._warn("spool", f"The ledger writes to {self._spool.folder} instead of its queue: {error}.")
+                return
+        self._spool.append(rows)
 
     # --- folding ---
 
@@ -248,10 +267,17 @@ class Writer:
             )
 
     def _fold(self, wait: float) -> Folded:
-        folded = self._with_sound_files(lambda: fold(self._path, self._queue, self._tables, wait=wait, keep=self._keep))
-        if folded.aside is not None:
-            self._warn_of_damage(self._path, folded.aside)
-        return folded
+        self._spool.seal()
+        waiting: list[str] = []
+        rows = 0
+        sources: tuple[Source, ...] = (self._queue, self._spool)
+        for source in sources:
+            folded = self._with_sound_files(partial(fold, self._path, source, self._tables, wait=wait, keep=self._keep))
+            if folded.aside is not None:
+                self._warn_of_damage(self._path, folded.aside)
+            rows += folded.rows
+            waiting += [folded.waiting] if folded.waiting else []
+        return Folded(rows, "; ".join(waiting))
 
     def _keep(self, rows: Sequence[QueuedRow]) -> None:
         self._with_sound_files(lambda: self._contents.hold(rows))
@@ -275,11 +301,25 @@ class Writer:
             " `%sekha log verify` says what is missing.",
         )
 
+    def forget(self, traces: Traces) -> int:
+        self.flush()
+        try:
+            gone = self._contents.forget(traces)
+            self._queue.purge()
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"Texts beside {self._path} cannot be forgotten now: {error}", hint="Try again in a moment."
+            ) from error
+        # Said again, a text is written again.
+        self._known.clear()
+        return gone
+
     def close(self) -> None:
         atexit.unregister(self.close)
         self._at_exit = False
         self._folding.close()
         self._write()
+        self._spool.seal()
         self._queue.close()
         self._contents.close()
         if self._pending:
@@ -319,9 +359,17 @@ class Writer:
         """Forget `which`. Raises `LedgerError` when that cannot be done."""
         self._write()
         try:
+            self._fold(_FLUSH_WAIT)
             return self._with_sound_files(
                 lambda: prune(
-                    self._path, self._queue, self._tables, self._contents, self._files(), which, keep=self._keep
+                    self._path,
+                    self._queue,
+                    self._tables,
+                    self._contents,
+                    self._files(),
+                    which,
+                    keep=self._keep,
+                    spooled=self._spool.everything,
                 )
             )
         except (sqlite3.Error, OSError) as error:
@@ -339,7 +387,7 @@ class Writer:
         """What is not folded yet. A row on its way from memory to the queue is met twice, never missed."""
         waiting = [each.row for each in list(self._pending)]
         try:
-            queued = self._with_sound_files(lambda: self._queue.read(texts=texts))
+            queued = self._with_sound_files(lambda: self._queue.read(texts=texts)) + self._spool.everything()
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"{self._queue.path} cannot be read: {error}", hint="Move the file away if it is damaged."
@@ -349,6 +397,13 @@ class Writer:
     def kept_texts(self) -> Iterator[tuple[str, str]]:
         """Every text in the file, by hash."""
         return self._contents.everything()
+
+    def forgotten_texts(self) -> list[str]:
+        """Hashes of those that are gone on purpose; none where the file is damaged, which a reader of it all finds."""
+        try:
+            return self._contents.forgotten()
+        except sqlite3.DatabaseError:
+            return []
 
     def verify_notes(self, rows: Sequence[QueuedRow]) -> list[str]:
         """What is no fault, and worth knowing of what is not folded."""

@@ -29,9 +29,11 @@ _LINE = re.compile(
     r"(?:\s*|.*=\s*|\s*%time(?:it)?\s+)(?P<percent>%%?)(?P<name>sekha(?:_\w+)?)\s+(?P<rest>.*)", re.DOTALL
 )
 _BEHIND_WORDS = re.compile(r"""(?:(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)\s+)+(-.*)""", re.DOTALL)
+_ACTION = re.compile(r"(summarize|score|labels|set|reindex|forget)\s+(\S*)")
 _HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
 _TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
 _AGES = ("30d", "90d", "180d", "52w")
+_TOKENS = ("500", "1000", "2000")
 _STATUSES = ("429", "500", "503", "529", "401", "404")
 _POLICIES = ("priority", "cheapest", "fastest")
 _IMAGE_MODULES = ("PIL.", "matplotlib.", "numpy")
@@ -88,6 +90,9 @@ class SekhaMatcher:
             return fragment, _beginning(fragment, place.option.choices or self._values(place.option.source))
         if table is SUBCOMMANDS["keys"] and (second := re.fullmatch(r"(?:set|forget)\s+(\S*)", fragment)):
             return second[1], _beginning(second[1], _key_names())
+        if table is SUBCOMMANDS["memory"] and (second := _ACTION.fullmatch(fragment)):
+            known = _model_names() if second[1] == "reindex" else _conversations()
+            return second[2], _beginning(second[2], known)
         if table.words and not re.search(r"\s", fragment):
             return fragment, _beginning(fragment, table.words)
         return self._interpolation(text)
@@ -108,6 +113,8 @@ class SekhaMatcher:
                 return _model_names()
             case "providers":
                 return _provider_ids()
+            case "tokens":
+                return _TOKENS
             case "statuses":
                 return _STATUSES
             case "policies":

@@ -62,6 +62,7 @@ class SekhaMagics(Magics):  # type: ignore[misc]
     temperature = Float(None, min=0, allow_none=True, help="The temperature.").tag(config=True)
     max_tokens = Int(None, min=1, allow_none=True, help="The longest answer, in tokens.").tag(config=True)
     max_cost = Float(None, min=0, allow_none=True, help="The most one request may cost, in USD.").tag(config=True)
+    memory = Int(None, min=1, allow_none=True, help="Quote so many tokens of what is remembered.").tag(config=True)
     local_only = Bool(False, help="Let nothing leave this machine.").tag(config=True)
     format = Enum(FORMATS, "markdown", help="How answers are shown.").tag(config=True)
     explain = Bool(False, help="Show every candidate beside the answer.").tag(config=True)

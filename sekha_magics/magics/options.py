@@ -16,6 +16,20 @@ __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SQL", "SUBCOMMANDS", "TABLES", "
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
+LEVELS = ("daily", "weekly", "monthly")
+MEMORY_ACTIONS = (
+    "stats",
+    "list",
+    "set",
+    "summarize",
+    "score",
+    "labels",
+    "export",
+    "import",
+    "prune",
+    "reindex",
+    "forget",
+)
 SEARCH_MODES = ("hybrid", "vector", "text")
 PLACES = ("answer", "prompt", "error", "conversation", "notebook")
 MODES = ("record", "replay", "auto", "live")
@@ -112,6 +126,8 @@ _CONTEXT = (
     Option(("--new",), "empty the conversation first"),
     Option(("-i", "--image"), "a variable or a file", "NAME_OR_PATH", _filled, source="images", repeat=True),
     Option(("--last-error",), "add the last traceback and its cell to the prompt"),
+    Option(("--memory",), "quote up to so many tokens of what is remembered", "TOKENS", _count, source="tokens"),
+    Option(("--memory-exclude",), "nothing from this folder", "FOLDER", _filled, source="folders", repeat=True),
 )
 _SHAPE = (
     Option(("--temperature",), "0 is the most predictable", "NUMBER", _temperature),
@@ -268,9 +284,45 @@ SUBCOMMANDS = {
         ),
     ),
     "memory": Table(
-        ("%sekha memory [stats]",),
-        "What notebooks remember: how many conversations and messages, and their vectors, as a DataFrame.",
-        words=("stats",),
+        (
+            "%sekha memory [stats]",
+            "%sekha memory summarize CONVERSATION [--level LEVEL] [--fresh]",
+            "%sekha memory score CONVERSATION [--keep]",
+            "%sekha memory labels CONVERSATION",
+            "%sekha memory list",
+            "%sekha memory set CONVERSATION [--folder FOLDER] [--label LABEL] [--importance N] [--pin] [--archive]",
+            "%sekha memory export PATH [--conversation NAME]",
+            "%sekha memory import PATH [--folder FOLDER]",
+            "%sekha memory prune [--older-than DAYS] [--importance N] [--folder FOLDER] [--delete] [--yes]",
+            "%sekha memory reindex MODEL [--yes]",
+            "%sekha memory forget CONVERSATION | --message ID [--yes]",
+        ),
+        "What notebooks remember: how many conversations and messages, and their vectors. Or have a model summarize a "
+        "conversation by day, week or month, rate its importance from 1 to 10, or suggest labels; list conversations "
+        "and set what is known of one; write them to a file (.json, .md, else a folder of Parquet files), or take them "
+        "from one, also from what ChatGPT or Claude gave you; archive or delete what has had its time; make vectors of "
+        "another model; or forget what was said, for good. As a DataFrame. What cannot be undone or costs money is "
+        "only said until --yes stands behind it.",
+        (
+            Option(("--level",), "with summarize: a summary for each", "LEVEL", choices=LEVELS),
+            Option(("--fresh",), "with summarize: make also those again that are there"),
+            Option(("--keep",), "with score: let it be the conversation's importance"),
+            Option(("--folder",), "with set, import and prune: the folder", "FOLDER", _filled, source="folders"),
+            Option(("--label",), "with set: the label", "LABEL", _filled),
+            Option(("--importance",), "with set: from 1 to 10; with prune: the highest that goes", "N", _count),
+            Option(("--pin",), "with set: quote it first; prune leaves it"),
+            Option(("--unpin",), "with set: as any other"),
+            Option(("--archive",), "with set: find it no more"),
+            Option(("--unarchive",), "with set: find it again"),
+            Option(("-c", "--conversation"), "with export: this one", "NAME", _filled, source="conversations"),
+            Option(("--older-than",), "with prune: nothing was said for so long", "DAYS", _count),
+            Option(("--delete",), "with prune: delete, where it would archive"),
+            Option(("--message",), "with forget: the message with this id", "ID", _filled),
+            Option(("--yes",), "with prune, reindex and forget: do it"),
+            *_WHO,
+            *_LIMITS,
+        ),
+        words=MEMORY_ACTIONS,
     ),
     "simulate": Table(
         (

@@ -63,6 +63,8 @@ def read_question(
         "images": [_image(text, names) for text in values.get("image", ())],
         "schema": _schema(values["schema"], names) if "schema" in values else None,
         "params": dict(values.get("P", ())),
+        "memory": values.get("memory", defaults.get("memory")),
+        "memory_exclude": values.get("memory_exclude", ()),
     }
     log = bool(defaults.get("log", True)) and not values.get("no_log")
     return Question(prompt, wishes, values.get("conversation"), bool(values.get("new")), log)

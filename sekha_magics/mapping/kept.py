@@ -16,7 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ..core.traces import Traces
 from ..core.types import Cost, Usage
+from ..errors import MemoryStoreError
 from ..storage.paths import data_path
 from ..storage.sqlite import Database
 from .answers import Answer
@@ -43,7 +45,7 @@ class Kept:
     def __init__(self, job: str, redact: Callable[[str], str]) -> None:
         self._job, self._redact = job, redact
         self._usable = True
-        self._database = Database(data_path() / "map.sqlite", Path(__file__).with_suffix(".sql").read_text("utf-8"))
+        self._database = _database()
 
     def answers(self) -> dict[str, Answer]:
         """By request; `parsed` is not kept, since it follows from the text."""
@@ -66,6 +68,27 @@ class Kept:
         body = self._redact(_to_json(answer))
         self._change("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", (self._job, request, now, body))
 
+    @staticmethod
+    def forget(traces: Traces) -> int:
+        """Remove for good the answers of every job that touch the traces, and say how many."""
+        database = _database()
+        try:
+            if not database.path.exists():
+                return 0
+            with database.write() as connection:
+                gone = [
+                    row[:2]
+                    for row in connection.execute("SELECT job, request, body FROM answers")
+                    if traces.touched_by(row[2])
+                ]
+                connection.executemany("DELETE FROM answers WHERE job = ? AND request = ?", gone)
+            database.purge()
+        except (sqlite3.Error, OSError) as error:
+            raise MemoryStoreError(f"Answers of map cannot be forgotten now: {error}", hint="Try again.") from error
+        finally:
+            database.close()
+        return len(gone)
+
     def close(self) -> None:
         self._database.close()
 
@@ -84,6 +107,10 @@ class Kept:
             f"Answers are not kept for a later run: {self._database.path} cannot be used ({error})",
             stacklevel=2,
         )
+
+
+def _database() -> Database:
+    return Database(data_path() / "map.sqlite", Path(__file__).with_suffix(".sql").read_text("utf-8"))
 
 
 def _to_json(answer: Answer) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import InvalidInput, MemoryStoreError
 from ..storage.sqlite import Database
 
-__all__ = ["SCHEMA", "Archive", "NewMessage", "content_hash", "utc_now"]
+__all__ = ["SCHEMA", "Archive", "NewMessage", "content_hash", "missing", "utc_now"]
 
 SCHEMA = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
@@ -71,6 +71,11 @@ class Archive:
         """Move what is committed from the log into the file."""
         with self._refusals():
             self._database.checkpoint()
+
+    def purge(self) -> None:
+        """Leave nothing of what was deleted, in the file or its log."""
+        with self._refusals():
+            self._database.purge()
 
     def close(self) -> None:
         self._database.close()
@@ -165,7 +170,7 @@ class Archive:
         with self.writing() as connection:
             count = connection.execute("SELECT count(*) FROM remembered WHERE conversation = ?", (name,)).fetchone()[0]
             if not connection.execute("DELETE FROM conversations WHERE name = ?", (name,)).rowcount:
-                raise _missing("conversations", name)
+                raise missing("conversations", name)
         return int(count)
 
     def delete_messages(self, message_ids: Sequence[str]) -> int:
@@ -173,7 +178,7 @@ class Archive:
         with self.writing() as connection:
             for message_id in message_ids:
                 if not connection.execute("DELETE FROM messages WHERE message_id = ?", (message_id,)).rowcount:
-                    raise _missing("messages", message_id)
+                    raise missing("messages", message_id)
         return len(message_ids)
 
     # --- reading ---
@@ -211,14 +216,14 @@ class Archive:
 def _change(connection: sqlite3.Connection, table: str, key: str, value: str, fields: Mapping[str, Any]) -> None:
     setting = ", ".join(f"{name} = ?" for name in fields)
     if not connection.execute(f"UPDATE {table} SET {setting} WHERE {key} = ?", (*fields.values(), value)).rowcount:
-        raise _missing(table, value)
+        raise missing(table, value)
 
 
 def _columns(cursor: sqlite3.Cursor) -> tuple[list[str], list[tuple[Any, ...]]]:
     return [column[0] for column in cursor.description], cursor.fetchall()
 
 
-def _missing(table: str, value: str) -> InvalidInput:
+def missing(table: str, value: str) -> InvalidInput:
     what = "conversation" if table == "conversations" else "message"
     return InvalidInput(
         f"There is no {what} {value!r:.80} in the memory.", hint=f"reg.memory.{what}s() lists those there are."

@@ -1,18 +1,20 @@
-"""What may be said to a memory: every argument is checked here, before a file is touched.
-
-Folders are paths like `/uni/notes`, and match by whole segments: `/uni` holds `/uni/notes`, not `/universe`.
-"""
+"""What may be said to a memory: every argument is checked here, before a file is touched."""
 
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from ..core.folders import normal_folder
 from ..errors import InvalidInput
 
 __all__ = [
     "ROLES",
+    "check_age",
     "check_choice",
     "check_fields",
     "check_flag",
@@ -21,14 +23,20 @@ __all__ = [
     "check_importance",
     "check_k",
     "check_name",
+    "check_one",
+    "check_path",
+    "check_query",
     "check_texts",
-    "inside",
+    "check_time",
+    "check_tokens",
     "sound",
 ]
 
 ROLES = ("user", "assistant", "system", "tool")
 _MOST_HITS = 10_000
+_MOST_TOKENS = 10_000_000
 _LONGEST_NAME = 300
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
 
 
 def sound(text: str) -> str:
@@ -38,21 +46,14 @@ def sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def inside(folder: str, parent: str) -> bool:
-    """Whether `folder` is `parent` or stands below it."""
-    return parent in ("/", folder) or folder.startswith(f"{parent}/")
-
-
 def check_folder(folder: Any, what: str = "folder") -> str:
     """`folder` without a slash at its end. Raises `InvalidInput`."""
-    if isinstance(folder, str) and folder.startswith("/") and len(folder) <= _LONGEST_NAME:
-        path = sound(folder).rstrip("/")
-        segments = path.split("/")[1:]
-        if path.isprintable() and all(s.strip() == s and s not in ("", ".", "..") for s in segments):
-            return path or "/"
-    raise InvalidInput(
-        f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
-    )
+    normal = normal_folder(sound(folder)) if isinstance(folder, str) else None
+    if normal is None:
+        raise InvalidInput(
+            f"{what} is {folder!r:.80}.", hint='It is a path from the top, such as "/uni/notes", without `.` and `..`.'
+        )
+    return normal
 
 
 def check_folders(folders: Any, what: str) -> tuple[str, ...]:
@@ -89,6 +90,30 @@ def check_k(value: Any) -> int:
     return _whole(value, "k", 1, _MOST_HITS)
 
 
+def check_time(value: Any, what: str) -> str:
+    """A time, or its text in ISO 8601, as the archive writes times: in UTC, which is meant where none is named."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            return str(moment.isoformat(timespec="microseconds"))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidInput(
+        f"{what} is {value!r:.80}.", hint='It is a datetime, or a text such as "2026-11-26T10:30:00+01:00".'
+    )
+
+
+def check_query(query: Any) -> str:
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidInput(f"query is {query!r:.80}.", hint="It is a text to look for.")
+    return sound(query)
+
+
+def check_tokens(value: Any, what: str = "token_budget") -> int:
+    return _whole(value, what, 1, _MOST_TOKENS)
+
+
 def check_texts(texts: Any) -> tuple[str, ...]:
     """One text or several, none of them empty."""
     if isinstance(texts, str):
@@ -119,6 +144,28 @@ def check_flag(value: Any, what: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"{what} is {value!r:.80}.", hint="It is True or False.")
     return value
+
+
+def check_age(value: Any) -> timedelta:
+    """Days, or a span of time."""
+    if isinstance(value, timedelta) and value >= timedelta():
+        return value
+    return timedelta(days=_whole(value, "older_than", 0, 36_500))
+
+
+def check_path(path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InvalidInput(f"path is {path!r:.80}.", hint='It is the path of a file: "memory.json".')
+    return Path(path).expanduser().absolute()
+
+
+def check_one(conversation: Any, message: Any, action: str) -> tuple[str | None, tuple[str, ...]]:
+    """The name of a conversation, or ids of messages: one of both."""
+    if (conversation is None) == (message is None):
+        raise InvalidInput("Name a conversation or a message.", hint=f'{action}(conversation="plans")')
+    if conversation is not None:
+        return check_name(conversation, "conversation"), ()
+    return None, check_texts(message)
 
 
 def check_fields(fields: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,10 +23,10 @@ from ..storage.liveness import Alive, is_alive
 from .archive import Archive
 from .vectors import Text, Vectors
 
-__all__ = ["Embedded", "Embedder", "Embedding"]
+__all__ = ["CHARACTERS", "Embedded", "Embedder", "Embedding"]
 
 _BATCH = 128
-_CHARACTERS = 6_000
+CHARACTERS = 6_000
 """Of a long message the beginning is embedded: models read 512 tokens and up, and cut or refuse what is longer."""
 
 _ATTEMPTS = 3
@@ -47,12 +49,14 @@ class Embedder:
     """What a memory is given to make vectors with.
 
     `embed` takes texts and the model they must be embedded with, None for any, and raises `SekhaError`. `served` names
-    the models on offer. `mixes` says whether texts of several calls may be embedded together.
+    the models on offer. `mixes` says whether texts of several calls may be embedded together, and `price` what texts
+    would cost with a model, in USD; None where that is unknown.
     """
 
     embed: Callable[[Sequence[str], str | None], Embedded]
     served: Callable[[], Sequence[str]]
     mixes: Callable[[], bool]
+    price: Callable[[Sequence[str], str], Decimal | None] | None = None
 
 
 class _Waiting(NamedTuple):
@@ -113,6 +117,21 @@ class Embedding:
             self._adopt()
             self._work(lambda: False)
         return int(self._archive.rows("SELECT count(*) FROM unembedded WHERE holder = ?", (self.holder,))[0][0])
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing is embedded meanwhile but by who asked for this; what waits for kernels that are gone is ours."""
+        with self._working:
+            self._adopt()
+            yield
+
+    def embed_with(self, model: str, texts: Sequence[Text]) -> int:
+        """Embed these with that model now, and say how many have a vector of it. For who holds `alone`."""
+        batch = [_Waiting(text, "", model, 0) for text in texts]
+        try:
+            return self._embed(batch)
+        except _OF_THE_TEXT:
+            return self._one_by_one(batch)
 
     def close(self) -> None:
         """Let the thread end after its batch; what waits is taken over by the next kernel."""
@@ -187,26 +206,28 @@ class Embedding:
                 out_of_reach.append(batch[0].model or "")
         return False
 
-    def _one_by_one(self, batch: Sequence[_Waiting]) -> None:
+    def _one_by_one(self, batch: Sequence[_Waiting]) -> int:
         """One text in a batch that is refused must not keep the others from being found."""
+        count = 0
         for one in batch:
             try:
-                self._embed([one])
+                count += self._embed([one])
             except _OF_THE_TEXT as error:
                 self._refused([one], error.message, counted=True)
+        return count
 
-    def _embed(self, batch: Sequence[_Waiting]) -> None:
-        texts = list(dict.fromkeys(one.text.content[:_CHARACTERS] for one in batch))
+    def _embed(self, batch: Sequence[_Waiting]) -> int:
+        texts = list(dict.fromkeys(one.text.content[:CHARACTERS] for one in batch))
         embedded = self._embedder.embed(texts, batch[0].model)
         row_of = {text: row for row, text in enumerate(texts)}
-        vectors = embedded.vectors[[row_of[one.text.content[:_CHARACTERS]] for one in batch]]
+        vectors = embedded.vectors[[row_of[one.text.content[:CHARACTERS]] for one in batch]]
         table = self._vectors.table(int(vectors.shape[1]), embedded.model_id)
         sound = _sound(vectors)
         good = [row for row, fine in enumerate(sound) if fine]
-        if good:
-            self._vectors.put(table, [batch[row].text for row in good], vectors[good])
+        kept = self._vectors.put(table, [batch[row].text for row in good], vectors[good]) if good else 0
         if bad := [one for one, fine in zip(batch, sound, strict=True) if not fine]:
             self._refused(bad, f"{embedded.model_id} gave a vector that is zero or no number", counted=True)
+        return kept
 
     def _next(self, without: Sequence[str]) -> list[_Waiting]:
         """The messages to embed next: of one model, none of `without`; and of one call where calls are not mixed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .archive import Archive
 from .checks import sound
 from .matrices import Matrices
+from .periods import LEVELS, name_of
 from .search import Found
 from .tables import TABLES
 from .vectors import Vectors
@@ -17,10 +19,12 @@ from .vectors import Vectors
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["conversations_frame", "hits_frame", "messages_frame", "snippet", "stats_frame"]
+__all__ = ["conversations_frame", "hits_frame", "messages_frame", "snippet", "stats_frame", "summaries_frame"]
 
 _SNIPPET = 160
 _AT_ONCE = 500
+_SUMMARY = ("conversation", "level", "period", "content", "starts_at", "ends_at", "sources", "provider_id", "model_id",
+            "created_at", "decision_id", "summary_id")  # fmt: skip
 _HIT = ("content", "conversation", "folder", "label", "role", "importance", "pinned", "ts", "message_id")
 
 
@@ -75,6 +79,23 @@ def messages_frame(archive: Archive, conversation: str | None) -> pd.DataFrame:
     return _frame(archive, "messages", "" if conversation is None else "WHERE conversation = ?", conversation)
 
 
+def summaries_frame(archive: Archive, conversation: str | None, level: str | None) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = _frame(archive, "summaries", "")
+    # What an interrupted summary left behind is for its next try alone.
+    frame = frame[frame["level"].isin([level] if level else LEVELS)]
+    if conversation is not None:
+        frame = frame[frame["conversation"] == conversation]
+    days = frame["starts_at"].dt.date
+    names = [name_of(of, day) for of, day in zip(frame["level"], days, strict=True)]
+    frame.insert(2, "period", pd.Series(names, index=frame.index, dtype=object))
+    frame["sources"] = pd.Series([json.loads(ids) for ids in frame["sources"]], index=frame.index, dtype=object)
+    by = [frame["conversation"], frame["level"].map(LEVELS.index), frame["starts_at"]]
+    order = pd.concat(by, axis=1).sort_values(["conversation", "level", "starts_at"]).index
+    return frame.loc[order, [*_SUMMARY]].reset_index(drop=True)
+
+
 def _frame(archive: Archive, name: str, where: str, value: str | None = None) -> pd.DataFrame:
     import pandas as pd
 
@@ -99,10 +120,18 @@ def stats_frame(folder: Path, archive: Archive, vectors: Vectors, matrices: Matr
         rows = archive.rows(f"SELECT count(*) FROM {table} {where}")
         return int(rows[0][0]) if rows else 0
 
+    def spread() -> str:
+        """In how many folders messages stand, and from when to when."""
+        rows = archive.rows("SELECT count(DISTINCT folder), min(ts), max(ts) FROM remembered")
+        folders, oldest, newest = rows[0] if rows else (0, None, None)
+        many = "1 folder" if folders == 1 else f"{folders} folders"
+        return f"in {many}, from {oldest[:10]} to {newest[:10]}; " if oldest else ""
+
     sqlite = sum(_size(folder / f"memory.sqlite{ending}") for ending in ("", "-wal"))
+    marked = f"{count('conversations', 'WHERE archived')} archived, {count('conversations', 'WHERE pinned')} pinned"
     rows: list[tuple[str, int, int | None, str]] = [
-        ("conversations", count("conversations"), None, f"{count('conversations', 'WHERE archived')} archived"),
-        ("messages", count("messages"), sqlite, str(folder / "memory.sqlite")),
+        ("conversations", count("conversations"), None, marked),
+        ("messages", count("messages"), sqlite, spread() + str(folder / "memory.sqlite")),
         ("summaries", count("summaries"), None, ""),
     ]
     waiting = archive.rows("SELECT coalesce(error, ''), count(*) FROM unembedded GROUP BY 1 ORDER BY 2 DESC")
@@ -110,7 +139,7 @@ def stats_frame(folder: Path, archive: Archive, vectors: Vectors, matrices: Matr
     rows.append(("waiting for a vector", sum(n for _, n in waiting), None, why))
     for table in vectors.tables():
         held = matrices.nbytes(table)
-        loaded = f"; {held / 1e6:.1f} MB in memory" if held else ""
+        loaded = f"; {held / 1e6:.3g} MB in memory" if held else ""
         live = count("vectors", f"WHERE table_id = {table.id}")
         detail = f"{table.model}, {table.dimension} numbers; {matrices.state(table, live)}{loaded}"
         rows.append((table.name, live, _size(vectors.file(table).path), detail))

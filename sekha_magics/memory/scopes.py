@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..core.folders import inside
 from ..storage.forks import renew_in_child
 from .archive import Archive
-from .checks import inside
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,7 +2,8 @@
 
 Distances of two models say nothing about each other, so what the tables find is merged by reciprocal rank fusion
 (G. V. Cormack, C. L. A. Clarke, S. Buettcher: Reciprocal Rank Fusion outperforms Condorcet and individual rank learning
-methods, SIGIR 2009): a message's score is the sum of 1 / (60 + rank) over the lists it stands in.
+methods, SIGIR 2009): a message's score is the sum of 1 / (60 + rank) over the lists whose first ten it is among. What
+is among none of these follows by its best rank, so the first hits are the same however many are asked for.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ __all__ = ["TEXT", "Found", "Hit", "fuse", "look"]
 
 TEXT = "text"
 _K_OF_THE_PAPER = 60
-_DEPTH = 100
-"""How far down each list counts, at least: so the first hits are the same, however many are asked for."""
+_COUNTED = 10
+"""The ranks that are added up. Two low ones would else count more than a first one (2 / (60 + 61) against 1 / 61), and
+in a small memory chance alone puts a message low into every list."""
 
 _WORDS = 64
 _QUERY_CHARACTERS = 6_000
@@ -63,7 +65,7 @@ def look(
     embedder: Embedder,
 ) -> Found:
     """The `k` best messages for `query`, or as many as there are."""
-    depth = max(k, _DEPTH)
+    depth = max(k, _COUNTED)
     lists: dict[str, list[int]] = {}
     cosines: dict[str, dict[int, float]] = {}
     skipped: dict[str, str] = {}
@@ -105,13 +107,18 @@ def fuse(lists: dict[str, list[int]], cosines: dict[str, dict[int, float]]) -> l
     hits = [
         Hit(
             seq,
-            sum(1.0 / (_K_OF_THE_PAPER + rank) for rank in sorted(of.values())),
+            sum(1.0 / (_K_OF_THE_PAPER + rank) for rank in _counted(of)),
             of,
             {source: found[seq] for source, found in cosines.items() if seq in found},
         )
         for seq, of in ranks.items()
     ]
     return sorted(hits, key=lambda hit: (-hit.score, min(hit.ranks.values()), hit.seq))
+
+
+def _counted(ranks: dict[str, int]) -> list[int]:
+    best = sorted(ranks.values())
+    return [rank for rank in best if rank <= _COUNTED] or best[:1]
 
 
 def _embedded(query: str, model: str, embedder: Embedder, skipped: dict[str, str]) -> np.ndarray[Any, Any] | None:

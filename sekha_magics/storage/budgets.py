@@ -2,15 +2,20 @@
 
 Looking whether there is room and taking it are one transaction, whoever else asks at that moment. A reservation belongs
 to a process; when that is gone, however it ended, the reservation is taken for spent, since its request may have been
-answered and billed.
+answered and billed. Where the file system cannot carry such a file (many network ones), a warning says so, and each
+kernel counts for itself.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
@@ -19,7 +24,7 @@ from ..core.budget import Figures
 from .forks import renew_in_child
 from .liveness import Alive, is_alive
 from .migrations import migrations
-from .sqlite import Database
+from .sqlite import Database, WalRefused
 
 __all__ = ["BudgetFile", "Demand", "Lease", "Refused", "Threshold"]
 
@@ -66,12 +71,13 @@ class BudgetFile:
         self._signs = path.with_name(path.name + ".kernels")
         self._lock = threading.Lock()
         self._sign: Alive | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         renew_in_child(self)
 
     def reserve(self, amount: int, demands: Sequence[Demand]) -> Lease | Refused:
         """Reserve `amount` on every account, or on none when one of them has no room for it."""
         accounts = tuple(demand.account for demand in demands)
-        with self._database.write() as connection:
+        with self._write() as connection:
             # First, for it may change the figures.
             holder = self._holder(connection)
             figures = _figures(connection, accounts)
@@ -80,7 +86,7 @@ class BudgetFile:
                     return Refused(account, figures[account])
             lease = Lease(uuid.uuid4().hex, amount, accounts)
             connection.execute(
-                "INSERT INTO leases VALUES (?, ?, ?, ?)",
+                "INSERT INTO leases (lease, holder, amount, accounts) VALUES (?, ?, ?, ?)",
                 (lease.lease_id, holder, str(amount), json.dumps(accounts)),
             )
             _add(connection, figures, accounts, reserved=amount)
@@ -91,7 +97,7 @@ class BudgetFile:
 
         A lease nobody knows any more (the file was deleted meanwhile) is no reason not to count the cost.
         """
-        with self._database.write() as connection:
+        with self._write() as connection:
             known = connection.execute("DELETE FROM leases WHERE lease = ?", (lease.lease_id,)).rowcount
             figures = _figures(connection, lease.accounts)
             _add(connection, figures, lease.accounts, spent=cost, reserved=-lease.amount if known else 0)
@@ -100,26 +106,26 @@ class BudgetFile:
 
     def count(self, cost: int, accounts: Sequence[str]) -> None:
         """Add what was spent without a reservation."""
-        with self._database.write() as connection:
+        with self._write() as connection:
             _add(connection, _figures(connection, accounts), accounts, spent=cost)
 
     def figures(self, accounts: Sequence[str]) -> Mapping[str, Figures]:
         """What each account holds; reading makes no file."""
-        with self._database.read() as connection:
+        with self._read() as connection:
             return dict.fromkeys(accounts, Figures()) if connection is None else _figures(connection, accounts)
 
     def settle_the_dead(self) -> int:
         """Take for spent what processes that are gone had reserved, and say how many reservations that were."""
         if not self.path.exists():
             return 0
-        with self._database.write() as connection:
+        with self._write() as connection:
             return self._settle_the_dead(connection)
 
     def close(self) -> None:
         """Let go of the file. The process stays known as alive while it has reservations."""
         with self._lock:
             if self._sign is not None:
-                with self._database.write() as connection:
+                with self._write() as connection:
                     held = connection.execute(
                         "SELECT count(*) FROM leases WHERE holder = ?", (self._sign.path.name,)
                     ).fetchone()[0]
@@ -127,12 +133,45 @@ class BudgetFile:
                         self._sign.end()
                         self._sign = None
         self._database.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def renew_after_fork(self) -> None:
         self._lock = threading.Lock()
         if self._sign is not None:
             self._sign.forget()
             self._sign = None
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        self._make_sure()
+        with self._database.write() as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection | None]:
+        if self._database.path.exists():
+            self._make_sure()
+        with self._database.read() as connection:
+            yield connection
+
+    def _make_sure(self) -> None:
+        """Where kernels can share no file, this one counts for itself, in a file of its own on this machine."""
+        try:
+            self._database.connect()
+        except WalRefused as error:
+            if not self.path.parent.is_dir() or not os.access(self.path.parent, os.W_OK):
+                raise
+            self._folder = tempfile.TemporaryDirectory(prefix="sekha-budgets-", ignore_cleanup_errors=True)
+            self._database = Database(Path(self._folder.name) / self.path.name, STEPS)
+            self._signs = Path(self._folder.name) / "kernels"
+            warnings.warn(
+                f"Budgets hold for this kernel alone, and until it ends: {self.path.parent} cannot be shared ({error})."
+                " Set SEKHA_HOME to a folder on a disk of this machine.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _holder(self, connection: Connection) -> str:
         """This process' name in the file. Within a transaction, so that nobody meets a sign not locked yet."""
@@ -172,13 +211,14 @@ def _add(
     connection: Connection, figures: Mapping[str, Figures], accounts: Iterable[str], spent: int = 0, reserved: int = 0
 ) -> None:
     connection.executemany(
-        "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)",
+        "INSERT INTO accounts (account, spent, reserved) VALUES (?, ?, ?)"
+        " ON CONFLICT (account) DO UPDATE SET spent = excluded.spent, reserved = excluded.reserved",
         [(a, str(figures[a].spent + spent), str(figures[a].reserved + reserved)) for a in accounts],
     )
 
 
 def _first_time(connection: Connection, threshold: Threshold) -> bool:
     added = connection.execute(
-        "INSERT OR IGNORE INTO warned VALUES (?, ?)", (threshold.account, str(threshold.limit))
+        "INSERT OR IGNORE INTO warned (account, budget) VALUES (?, ?)", (threshold.account, str(threshold.limit))
     ).rowcount
     return bool(added)

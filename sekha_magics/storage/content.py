@@ -15,6 +15,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from ..core.content import Audio, Image, Message, Part, Text
+from ..core.traces import Traces
 from .flat import quoted_json
 from .migrations import migrations
 from .queue import QueuedRow
@@ -82,7 +83,8 @@ class ContentStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path, STEPS)
+        # Written by whoever holds the fold lock.
+        self._database = Database(path, STEPS, alone=True)
 
     def put(self, bodies: Mapping[str, str]) -> None:
         with self._database.write() as connection:
@@ -133,6 +135,29 @@ class ContentStore:
             return
         with closing(self._database.stray()) as connection:
             yield from connection.execute("SELECT sha256, body FROM contents")
+
+    def forget(self, traces: Traces) -> int:
+        """Remove for good every text that touches the traces, and say how many."""
+        with self._database.write() as connection:
+            gone = [
+                (sha256,)
+                for sha256, body in connection.execute("SELECT sha256, body FROM contents")
+                if traces.touched_by(body)
+            ]
+            connection.executemany("DELETE FROM contents WHERE sha256 = ?", gone)
+            connection.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", gone)
+        self._database.purge()
+        return len(gone)
+
+    def forgotten(self) -> list[str]:
+        """Hashes of the texts that were."""
+        if not self.path.exists():
+            return []
+        with closing(self._database.stray()) as connection:
+            # A file of an earlier version that may only be read has no such table.
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forgotten'").fetchone():
+                return []
+            return [row[0] for row in connection.execute("SELECT sha256 FROM forgotten")]
 
     def hold(self, rows: Iterable[QueuedRow]) -> None:
         """Make durable the texts that came with `rows`, before these leave the queue."""

@@ -11,19 +11,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import LedgerError
 from .aside import set_aside
 from .migrations import APPLIED, record, standing
 from .paths import private_directory
-from .queue import Queue, QueuedRow
+from .queue import QueuedRow
 from .tables import Gathered, Tables, quoted
 
-__all__ = ["STORAGE_VERSION", "Folded", "attach", "fold", "rewrite"]
+__all__ = ["STORAGE_VERSION", "Folded", "Source", "attach", "fold", "rewrite"]
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 reads it: one file serves environments with different versions."""
@@ -48,8 +48,18 @@ class _Damaged(LedgerError):
     """A file of DuckDB's that DuckDB cannot open any more."""
 
 
+class Source(Protocol):
+    """Where a fold takes rows from: the queue, or what stands in for it."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, *, after: str = "", limit: int = -1) -> list[QueuedRow]: ...
+
+    def delete(self, event_ids: Iterable[str]) -> None: ...
+
+
 def fold(
-    path: Path, queue: Queue, tables: Tables, *, wait: float, keep: Callable[[Sequence[QueuedRow]], None] | None = None
+    path: Path, queue: Source, tables: Tables, *, wait: float, keep: Callable[[Sequence[QueuedRow]], None] | None = None
 ) -> Folded:
     """Move what is in `queue` to the file at `path`. `wait` is how long another fold may take, in seconds.
 
@@ -83,7 +93,7 @@ def fold(
 
 def rewrite(
     path: Path,
-    queue: Queue,
+    queue: Source,
     tables: Tables,
     fill: Callable[[Any], T],
     then: Callable[[T], U],
@@ -150,7 +160,7 @@ def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
         raise _foreign(path, tables)
 
 
-def _fold(target: Path, queue: Queue, tables: Tables, keep: Callable[[Sequence[QueuedRow]], None] | None) -> Folded:
+def _fold(target: Path, queue: Source, tables: Tables, keep: Callable[[Sequence[QueuedRow]], None] | None) -> Folded:
     rows, last = 0, ""
     # As many as there are now: kernels that write fast would otherwise keep this one from its end.
     left = len(queue)

@@ -18,7 +18,7 @@ from .sqlite import Database
 __all__ = ["Queue", "QueuedRow", "payload_of"]
 
 STEPS = migrations(Path(__file__).with_name("schemas") / "queue")
-_INSERT = "INSERT INTO events VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT = "INSERT INTO events (event_id, payload, texts) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 # By table: how its rows look. A file of an earlier version that may only be read lacks the first.
 _ROWS = {
     "events": "SELECT event_id, payload, {texts} FROM events WHERE event_id > :after ORDER BY event_id LIMIT :limit",
@@ -89,6 +89,10 @@ class Queue:
     def scrub(self) -> bool:
         """Leave nothing of deleted rows on the disk; False where that has to wait for a reader elsewhere."""
         return self._database.scrub()
+
+    def purge(self) -> None:
+        """Leave nothing of the rows that were deleted, in the file or its log."""
+        self._database.purge()
 
     def tidy(self) -> None:
         """Do now, where nobody waits, what SQLite would do inside some later commit."""

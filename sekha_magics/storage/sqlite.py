@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,10 @@ _LOG_PAGES = 8000
 """A commit that finds the log longer than this (32 MB) moves it to the file and syncs, which takes milliseconds; the
 thread that folds does so before."""
 
-_NO_SHARED_MEMORY = {
-    sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMLOCK,
-    sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_PROTOCOL,
+# How a file system refuses the memory that processes share, or the locks on it.
+_NO_LOG = {
+    sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_LOCK, sqlite3.SQLITE_IOERR_RDLOCK,
 }  # fmt: skip
 
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
@@ -65,8 +66,10 @@ class Database:
     Raises `sqlite3.Error` or `OSError` when the file cannot be used; the next use tries again.
     """
 
-    def __init__(self, path: Path, schema: str | Sequence[Migration]) -> None:
+    def __init__(self, path: Path, schema: str | Sequence[Migration], *, alone: bool = False) -> None:
+        """`alone`: whoever writes holds a lock of another kind, so that the file can do without SQLite's log."""
         self.path = path
+        self._alone = alone
         self._schema = schema
         # Protects the connection: from use by two threads, and from a fork in the middle of a statement.
         self._lock = threading.RLock()
@@ -83,7 +86,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is committed when the block ends, none of it when the block raises."""
-        with self._lock, self._naming_damage():
+        with self._lock, self._naming():
             connection = self._connect()
             # IMMEDIATE, because a transaction that turns from reading to writing is refused without waiting.
             connection.execute("BEGIN IMMEDIATE")
@@ -110,7 +113,7 @@ class Database:
 
         A file this user may read but not write is read without a lock.
         """
-        with self._lock, self._naming_damage():
+        with self._lock, self._naming():
             if not self.path.exists():
                 yield None
                 return
@@ -146,19 +149,31 @@ class Database:
         try:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
         except sqlite3.DatabaseError as error:
-            return _is_damage(error)
+            return isinstance(self._named(error), Damaged)
         finally:
             connection.close()
 
     @contextmanager
-    def _naming_damage(self) -> Iterator[None]:
+    def _naming(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise self._named(error) from error
 
     def _named(self, error: sqlite3.Error) -> sqlite3.Error:
-        return Damaged(self, error) if _is_damage(error) else error
+        """As the class that says what is to be done about it."""
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return Damaged(self, error)
+        if code in _NO_LOG or code & 0xFF == sqlite3.SQLITE_READONLY:
+            return WalRefused(f"{self.path.name} can have no log: {error}")
+        return error
+
+    def connect(self) -> None:
+        """Open the file now, and raise what stands in the way."""
+        with self._lock, self._naming():
+            # Not only to read: where locks or shared memory are refused, that may go well.
+            self._connect().execute("BEGIN IMMEDIATE").connection.execute("ROLLBACK")
 
     def stray(self) -> sqlite3.Connection:
         """A connection to read from that the caller closes, beside the one everybody shares."""
@@ -172,7 +187,7 @@ class Database:
 
     def scrub(self) -> bool:
         """Leave nothing of what was deleted in the file or its log; False where a reader elsewhere keeps the log."""
-        with self._lock:
+        with self._lock, self._naming():
             if not self.path.exists():
                 return True
             connection = self._connect()
@@ -183,6 +198,11 @@ class Database:
                     return False
                 time.sleep(0.01)
             return True
+
+    def purge(self) -> None:
+        """`scrub`. Raises `sqlite3.OperationalError` when another process reads for too long."""
+        if not self.scrub():
+            raise sqlite3.OperationalError(f"another process is reading {self.path.name}")
 
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""
@@ -202,28 +222,35 @@ class Database:
             self._generation += 1
         private_directory(self.path.parent)
         private_file(self.path)
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
-        )
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
+        connection = self._open(self._use_wal)
         identity = _identity(self.path)
         if self._identity is not None and identity != self._identity:
             self._generation += 1
         self._connection, self._identity = connection, identity
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _open(self, use: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=16
+        )
+        try:
+            self._prepare(connection, use)
+            return connection
+        except sqlite3.Error as error:
+            connection.close()
+            if self._alone and use == self._use_wal and isinstance(self._named(error), WalRefused):
+                return self._open(_use_rollback)
+            raise
+        except BaseException:
+            connection.close()
+            raise
+
+    def _prepare(self, connection: sqlite3.Connection, use: Callable[[sqlite3.Connection], None]) -> None:
         # Several processes that make the file at once can be told "locked" here without any wait of SQLite's own.
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
-                self._use_wal(connection)
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+                use(connection)
                 if isinstance(self._schema, str):
                     connection.executescript(self._schema)
                 else:
@@ -236,16 +263,15 @@ class Database:
                 return
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            # The first read is where the shared memory is really asked for.
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) in _NO_SHARED_MEMORY:
-                raise WalRefused(f"no SQLite log beside {self.path}: {error}") from error
-            raise
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
-            raise WalRefused(f"no SQLite log beside {self.path}: the file system offers {mode!r} only")
+            raise WalRefused(f"{self.path.name} can have no log, the file system offers {mode!r} only")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        if self._alone:
+            # Where there is no shared memory, it may only show with the first write.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
 
     def _migrate(self, connection: sqlite3.Connection, steps: Sequence[Migration]) -> None:
         found = _standing(connection, steps)
@@ -276,6 +302,15 @@ class Database:
         return sqlite3.connect(address + mode, uri=True, isolation_level=None, check_same_thread=False)
 
 
+def _use_rollback(connection: sqlite3.Connection) -> None:
+    # A file that was made with a log is opened alone once: that takes no memory shared with others.
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    connection.execute("PRAGMA locking_mode=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
 def _standing(connection: sqlite3.Connection, steps: Sequence[Migration]) -> Standing:
     there = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (APPLIED,)).fetchone()
     return standing(steps, [row[0] for row in connection.execute(f"SELECT name FROM {APPLIED}")] if there else [])
@@ -289,10 +324,6 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

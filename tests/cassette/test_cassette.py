@@ -93,6 +93,8 @@ def path(tmp_path: Path) -> Path:
         {"params": {"top_p": 0.5}},
         {"max_cost": Decimal("0.01")},
         {"local_only": True},
+        {"memory": 500},
+        {"memory_exclude": ("/private",)},
     ],
 )
 def test_every_option_that_can_change_the_answer_makes_another_request(option: Mapping[str, Any]) -> None:
@@ -102,7 +104,7 @@ def test_every_option_that_can_change_the_answer_makes_another_request(option: M
 def test_the_options_tried_above_are_all_there_are() -> None:
     assert set(OPTIONS) == {
         "task", "model", "preferred_model", "policy", "require_vision", "temperature", "max_tokens", "context_size",
-        "seed", "schema", "params", "max_cost", "local_only",
+        "seed", "schema", "params", "max_cost", "local_only", "memory", "memory_exclude",
     }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ default_models: {embedding: nomic, chat_fast: null, chat_smart: ollama_local/lla
 routing: {default_task: chat_smart, policy: fastest, auto_fallback: false, require_vision_for_images: false,
           max_cost_per_request: 0.10}
 ledger: {path: mine.duckdb, content: hash}
-memory: {path: mine, enabled: true, index: hnsw}
+memory: {path: mine, enabled: true, index: hnsw, exclude: [/private/, /a/b, /private]}
 """,
     ).config
     provider = config.provider("ollama_local")
@@ -67,6 +67,7 @@ memory: {path: mine, enabled: true, index: hnsw}
     assert config.ledger.path == tmp_path / "mine.duckdb"
     assert config.ledger.content == "hash"
     assert (config.memory.path, config.memory.enabled, config.memory.index) == (tmp_path / "mine", True, "hnsw")
+    assert config.memory.exclude == ("/private", "/a/b")
     with pytest.raises(KeyError):
         config.provider("nobody")
 
@@ -188,6 +189,8 @@ def test_any_price_comes_out_of_a_file_as_it_was_written(price: Decimal) -> None
         ({**one_provider(), "ledger": {"path": 3}}, "ledger.path", "must be a path"),
         ({**one_provider(), "memory": {"path": 3}}, "memory.path", "must be a path"),
         ({**one_provider(), "memory": {"enabled": "often"}}, "memory.enabled", "true or false"),
+        ({**one_provider(), "memory": {"exclude": ["private"]}}, "memory.exclude", "a path from the top such as"),
+        ({**one_provider(), "memory": {"exclude": "/private"}}, "memory.exclude", "must be a list"),
         ({**one_provider(), "memory": {"index": "hnws"}}, "memory.index", "did you mean `hnsw`?"),
         ({**one_provider(), "routing": {"default_task": 3}}, "routing.default_task", "must be one of"),
         ({**one_provider(), "routing": {"max_cost_per_request": "free"}}, "max_cost_per_request", "must be a number"),

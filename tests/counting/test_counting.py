@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import random
 import subprocess
 import sys
 from io import BytesIO
@@ -38,6 +40,14 @@ KINDS = {
     "emoji": "🦆🚀🎉😀👩‍🔬" * 60,
     "digits": "3.14159 2.71828 1618 42 1000000 " * 60,
     "german": "Die Donaudampfschifffahrtsgesellschaft äußerte sich überraschend fröhlich über größere Aufträge. " * 30,
+}
+RANDOM = random.Random(1).randbytes(6_000)
+KINDS |= {
+    "base64": base64.b64encode(RANDOM).decode(),
+    "base85": base64.b85encode(RANDOM).decode(),
+    "hexadecimal": RANDOM.hex(),
+    "letters": "".join(random.Random(2).choices("abcdefghijklmnopqrstuvwxyz", k=6_000)),
+    "wrapped base64": base64.encodebytes(RANDOM).decode(),
 }
 any_text = st.text(st.characters(), max_size=400) | st.text(st.characters(categories=["Cs"]), max_size=20)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from sekha_magics.ledger.store import Ledger
@@ -75,3 +79,27 @@ def test_once_folded_any_program_reads_it(ledger: Ledger) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(ledger.path)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["36", "36", "37"]
+
+
+def test_a_fold_brings_it_to_todays_form_once(ledger: Ledger) -> None:
+    before = ledger.verify()
+    assert before.ok and "have no receipt" in before.notes[0]
+    ledger.append(event(second=100))
+    for _ in range(2):
+        ledger.flush()
+        with duckdb.connect(str(ledger.path), read_only=True) as connection:
+            steps = [name for (name,) in connection.sql("SELECT name FROM sekha_applied ORDER BY name").fetchall()]
+            assert steps == ["001_log", "002_receipts"]
+            assert connection.sql("SELECT count(*) FROM receipts").fetchone() == (1,)
+    assert ledger.verify().ok
+
+
+def test_a_kernel_that_has_the_earlier_version_loaded_goes_on_writing(ledger: Ledger) -> None:
+    ledger.append(event(second=100))
+    row = ("f" * 64, "decision", json.dumps({"decisions": {"decision_id": ["late"], "outcome": ["refused"]}}))
+    with closing(sqlite3.connect(ledger.path.with_name("queue.sqlite"))) as older:
+        older.execute("INSERT INTO queue (event_id, kind, payload) VALUES (?, ?, ?)", row)
+        older.commit()
+    assert "late" in set(ledger.decisions()["decision_id"])
+    ledger.flush()
+    assert len(ledger.decisions()) == len(ANSWERED) + 3 and "late" in set(ledger.decisions()["decision_id"])

@@ -112,14 +112,15 @@ def test_one_message_found_by_meaning_and_by_words_is_one_hit(memory: Memory) ->
     both = found[[len(ranks) == 2 for ranks in found["ranks"]]]
     assert "three 7" in both["content"].tolist()
     for row in found.itertuples():
-        assert row.score == pytest.approx(sum(1 / (60 + rank) for rank in row.ranks.values()))
+        counted = [rank for rank in row.ranks.values() if rank <= 10] or [min(row.ranks.values())]
+        assert row.score == pytest.approx(sum(1 / (60 + rank) for rank in counted))
     assert found["score"].is_monotonic_decreasing
 
 
 def test_the_first_hits_are_the_same_however_many_are_asked_for(memory: Memory) -> None:
     filled(memory)
     many = memory.search("two 1", 50)["message_id"].tolist()
-    for k in (1, 3, 10):
+    for k in (1, 3, 10, 11, 30):
         assert memory.search("two 1", k)["message_id"].tolist() == many[:k]
 
 
@@ -131,6 +132,14 @@ def test_equal_scores_are_in_the_order_of_the_messages(memory: Memory) -> None:
         assert memory.search("whatever", 30, "vector")["message_id"].tolist() == ids
         assert memory.search("same", 30, "text")["message_id"].tolist() == ids
         memory.fold()
+
+
+def test_the_best_of_one_list_comes_before_what_is_far_down_in_all() -> None:
+    far = list(range(100, 140))
+    hits = fuse({"a": [1, *range(10, 19), *far], "b": [*range(20, 30), *far]}, {})
+    assert [hit.seq for hit in hits][:3] == [1, 20, 10]
+    assert [hit.seq for hit in hits][19:] == [29, *far]
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
 def test_ranks_are_fused_as_in_the_paper() -> None:

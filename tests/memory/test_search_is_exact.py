@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from sekha_magics.memory.checks import inside
+from sekha_magics.core.folders import inside
 
 from .models import Models
 

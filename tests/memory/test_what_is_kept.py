@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sekha_magics import InvalidInput, MemoryStoreError
-from sekha_magics.memory.checks import check_folder, inside
+from sekha_magics.core.folders import inside
+from sekha_magics.memory.checks import check_folder
 from sekha_magics.memory.store import Memory
 from sekha_magics.memory.vector_tables import VectorTable, check_vectors, table_name
 

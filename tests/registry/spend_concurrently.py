@@ -19,7 +19,7 @@ async def ask_all() -> None:
     with spenders(budget={"day": limit, "warn_at": 1}, ledger=ledger, seed=int(seed), die_at=int(die_at)) as registry:
         print("ready", flush=True)
         sys.stdin.readline()
-        asked = [registry.achat("x" * 100, max_tokens=100, log=False) for _ in range(int(calls))]
+        asked = [registry.achat("word " * 20, max_tokens=100, log=False) for _ in range(int(calls))]
         answers = await asyncio.gather(*asked, return_exceptions=True)
     unexpected = [a for a in answers if isinstance(a, BaseException) and not isinstance(a, BudgetExceeded)]
     assert not unexpected, unexpected[0]

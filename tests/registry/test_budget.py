@@ -49,7 +49,7 @@ def status(reg: Registry) -> dict[str, tuple[Decimal | None, Decimal, Decimal, D
     return {row[0]: row[1:] for row in reg.budget.status().itertuples(index=False, name=None)}
 
 
-def ask(reg: Registry, text: str = "x" * 100, **wishes: object):
+def ask(reg: Registry, text: str = "word " * 20, **wishes: object):
     return reg.chat(text, max_tokens=100, **wishes)
 
 
@@ -70,7 +70,7 @@ def until_refused(reg: Registry) -> Decimal:
 @pytest.mark.filterwarnings("ignore:.*is spent")
 def test_a_thousand_concurrent_calls_never_pass_a_limit_and_use_it_up() -> None:
     async def ask_all(reg: Registry):
-        asked = [reg.achat("x" * 100, max_tokens=100) for _ in range(1000)]
+        asked = [reg.achat("word " * 20, max_tokens=100) for _ in range(1000)]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     with spenders(budget={"session": "0.2", "day": 5}) as reg:
@@ -100,8 +100,8 @@ def test_threads_share_a_limit() -> None:
 
 def test_an_answer_cannot_be_longer_than_was_reserved_although_nobody_set_a_limit_to_it() -> None:
     with spenders(most=10**6) as free_to_spend, spenders(budget={"session": 1}, most=10**6) as limited:
-        assert free_to_spend.chat("x" * 100).usage.output_tokens > 1024
-        answer = limited.chat("x" * 100)
+        assert free_to_spend.chat("word " * 20).usage.output_tokens > 1024
+        answer = limited.chat("word " * 20)
         assert answer.usage.output_tokens <= 1024
         assert answer.decision.candidates[0].planned_output_tokens == 1024
 
@@ -128,7 +128,7 @@ def test_an_interrupted_answer_is_settled_at_what_the_ledger_says() -> None:
 
         async def leave_early() -> None:
             begun = asyncio.Event()
-            asking = asyncio.create_task(reg.achat("x" * 400, on_token=lambda _: begun.set()))
+            asking = asyncio.create_task(reg.achat("word " * 80, on_token=lambda _: begun.set()))
             await begun.wait()
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -190,9 +190,9 @@ def test_what_a_failed_attempt_cost_counts_towards_the_limit_of_its_request() ->
     with registry(provider("right", priority=2, model=PRICE)) as reg:
         misshapen = provider("wrong", priority=1, model=PRICE)
         reg.register_provider({**misshapen, "type": "misshapen", "options": {}}, Misshapen)
-        assert reg.embed("x" * 100, max_cost="0.0002").provider_id == "right"
+        assert reg.embed("word " * 20, max_cost="0.0002").provider_id == "right"
         with pytest.raises(AllProvidersFailed, match=r"right/right-model: over_budget \(up to \$0.0001") as raised:
-            reg.embed("x" * 100, max_cost="0.00015")
+            reg.embed("word " * 20, max_cost="0.00015")
         assert [call.provider_id for call in raised.value.calls] == ["wrong"]
         assert reg.ledger.decisions()["outcome"].tolist() == ["ok", "failed"]
         assert len(reg.ledger.calls()) == 3

@@ -117,6 +117,10 @@ class Upstream:
                 try:
                     if not await self._answer(seen, answer, reader, writer):
                         break
+                except ConnectionError:
+                    # Met while writing, before the next look at what the client does.
+                    seen.hung_up.set()
+                    raise
                 finally:
                     self.under_way -= 1
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
