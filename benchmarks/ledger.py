@@ -205,6 +205,7 @@ def many(folder: Path, rows: int, content: bool) -> None:
     ask(path, "the last 100 rows", LAST_ROWS, 50)
     if content:
         reads_its_texts(path)
+        search(path)
     verified(path)
     for added in (1, 500):
         times, busy = [], []
@@ -243,6 +244,26 @@ def ask(path: Path, what: str, query: str, goal: int) -> None:
     print(
         f"ask     {what:<24} p50 {median(times):6.0f} ms, at most {max(times):6.0f} ms   (goal {goal} ms)   "
         f"of processors' time {median(busy):.0f} ms"
+    )
+
+
+def search(path: Path) -> None:
+    """A word that stands once, beside one pass of SQLite's own LIKE over the same file."""
+    with closing(Ledger(path)) as ledger:
+        word = ledger.sql("SELECT call_id FROM calls ORDER BY ts DESC LIMIT 1").iloc[0, 0] + " is answered"
+    ours, plain = [], []
+    for _ in range(3):
+        started = time.perf_counter()
+        with closing(Ledger(path)) as ledger:
+            assert len(ledger.search(word)) == 1
+        ours.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        with closing(sqlite3.connect(path.with_name("content.sqlite"))) as file:
+            assert file.execute("SELECT count(*) FROM contents WHERE body LIKE ?", (f"%{word}%",)).fetchone() == (1,)
+        plain.append(time.perf_counter() - started)
+    print(
+        f"search  a word that stands once p50 {median(ours):.2f} s, "
+        f"plain LIKE over the same texts {median(plain):.2f} s, ratio {median(ours) / median(plain):.2f}"
     )
 
 

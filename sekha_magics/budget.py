@@ -30,7 +30,8 @@ class Budget:
 
         lines = self._purse.lines(whereabouts.notebook())
         rows = [(line.limit.name, line.limit.usd, line.spent, line.reserved, line.left) for line in lines]
-        return pd.DataFrame(rows, columns=["scope", "limit", "spent", "reserved", "left"], dtype=object)
+        frame = pd.DataFrame(rows, columns=["scope", "limit", "spent", "reserved", "left"], dtype=object)
+        return frame.astype({"scope": "str"})
 
     def set(self, **limits: Decimal | str | float | None) -> None:
         """Set the limits of `session`, `notebook`, `day` or `month` for this registry, in USD; None lifts one."""

@@ -272,11 +272,18 @@ class Engine:
 
     def _decision_of(self, ask: Asked, recording: Recording) -> Decision:
         catalogue = self.cassette.catalogue if self.cassette else None
+        snapshot = self.state.snapshot()
+        if catalogue:
+            snapshot = Snapshot(
+                catalogue, recording.choice.providers, corrections=snapshot.corrections, lengths=snapshot.lengths
+            )
+        decision = replay.decision(recording, ask.request, snapshot, self.state.policy(recording.choice.policy))
         if self.cassette and self.cassette.mode == "replay":
             # Nobody is asked, so what was recorded is all that can be known of how the providers are.
             replay.relive(recording, self.state)
-        snapshot = Snapshot(catalogue, recording.choice.providers) if catalogue else self.state.snapshot()
-        return replay.decision(recording, ask.request, snapshot, self.state.policy(recording.choice.policy))
+            if isinstance(ask, EmbedAsk) or _answers_wanted(ask.wishes.params) == 1:
+                replay.learn(recording, decision, self.state)
+        return decision
 
 
 def _chat_call(ask: Ask, decision: Decision, candidate: Candidate) -> ChatCall:

@@ -42,7 +42,8 @@ def models(catalogue: Catalogue) -> pd.DataFrame:
                "local", "price_input", "price_output", "price_source"]  # fmt: skip
     frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in columns})
     numbers: dict[str, Any] = {"context_window": "Int64", "dimension": "Int64", "supports_vision": bool, "local": bool}
-    return frame.astype(numbers)
+    few = ("provider_id", "provider_type", "model_id", "price_source")
+    return frame.astype(numbers | dict.fromkeys(few, "str")).astype(dict.fromkeys(few, "category"))
 
 
 def simulations(running: Mapping[str, Simulation]) -> pd.DataFrame:
@@ -92,8 +93,10 @@ def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
     columns = ["provider_id", "provider_type", "state", "failures", "retry_at", "last_error", "models", "calls",
                "error_rate", "latency_p50_ms"]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns).astype({"last_error": object})
-    frame["retry_at"] = pd.to_datetime(frame["retry_at"], utc=True)
-    return frame
+    frame["retry_at"] = pd.to_datetime(frame["retry_at"], utc=True).astype("datetime64[us, UTC]")
+    few, counts = ("provider_id", "provider_type", "state"), ("failures", "models", "calls")
+    types: dict[str, Any] = {**dict.fromkeys(few, "str"), **dict.fromkeys(counts, "Int64")}
+    return frame.astype({**types, "error_rate": float, "latency_p50_ms": float}).astype(dict.fromkeys(few, "category"))
 
 
 def _state(enabled: bool, seen: ProviderState, entries: list[Any], probe: Any) -> str:

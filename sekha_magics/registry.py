@@ -431,11 +431,12 @@ class Registry:
     def ledger(self) -> Ledger:
         """The log of decisions, candidates and calls, opened at first use."""
         from .ledger.store import Ledger
+        from .mapping.kept import forget
 
         with self._lock:
             if self._ledger is None:
                 configured = self.state.loaded.config.ledger
-                self._ledger = Ledger(configured.path, content=configured.content, redact=self.redact)
+                self._ledger = Ledger(configured.path, content=configured.content, redact=self.redact, forget=forget)
             return self._ledger
 
     @property

@@ -171,6 +171,16 @@ def relive(recording: Recording, state: State) -> None:
         state.relived(recording.provider_id, [], True)
 
 
+def learn(recording: Recording, decision: Decision, state: State) -> None:
+    """Let estimates be as they were after the recorded request."""
+    usage, asked = recording.usage, (recording.provider_id, recording.model_id)
+    entry = next((e for e in decision.snapshot.catalogue.entries if (e.provider_id, e.model_id) == asked), None)
+    if usage is None or entry is None or recording.simulated or recording.failure is not None:
+        return
+    tokens = (usage.input_tokens, usage.output_tokens)
+    state.learned(state.observed(entry, decision.request, decision.task, *tokens))
+
+
 def _causes(recording: Recording) -> list[ProviderError]:
     return [error for attempt in recording.attempts if (error := _cause(attempt))]
 

@@ -35,9 +35,9 @@ def cost(options: Options) -> None:
         midnight = datetime.combine(options.since, datetime.min.time()).astimezone(UTC)
         since = f"ts >= TIMESTAMPTZ '{midnight.isoformat()}'"
     query = (
-        f"SELECT {GROUPS[by]}, sum(calls) AS calls, sum(input_tokens) AS i, sum(output_tokens) AS o,"
-        " sum(cost_usd) AS usd, sum(unpriced_calls) AS unpriced FROM costs"
-        f" WHERE calls > 0 AND {since} GROUP BY ALL ORDER BY usd DESC NULLS LAST, calls DESC"
+        f"SELECT {GROUPS[by]}, count(*) AS calls, sum(input_tokens) AS i, sum(output_tokens) AS o,"
+        " sum(cost_usd) AS usd, count(*) FILTER (unpriced) AS unpriced FROM charges"
+        f" WHERE {since} GROUP BY ALL ORDER BY usd DESC NULLS LAST, calls DESC"
     )
     with opened(options) as registry:
         found = registry.ledger.sql(query, frames={}).to_dict("split")["data"]

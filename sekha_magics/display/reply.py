@@ -171,7 +171,6 @@ def _metadata(reply: Reply) -> dict[str, Any]:
 def _billed(calls: Sequence[Call]) -> tuple[Decimal, int]:
     """USD of all attempts that have a price, and how many others may have been billed.
 
-    A failed one is billed only if its answer had begun, and a simulated one never.
+    A failed one is billed only if its answer had begun; a simulated one is asked for really, unless it fails.
     """
-    real = [call for call in calls if not call.simulated]
-    return total([c.cost.usd for c in real if c.cost.usd is not None or c.status != "error" or c.ttft_ms is not None])
+    return total([c.cost.usd for c in calls if c.cost.usd is not None or c.status != "error" or c.ttft_ms is not None])

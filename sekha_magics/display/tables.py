@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from .bars import Bar
 from .text import one_line, to_html_text
 
 __all__ = ["QUIET", "Table"]
@@ -50,6 +51,11 @@ class Table:
         parts += [one_line(note) for note in self.footnotes]
         return "\n".join(parts)
 
+    @property
+    def width(self) -> int:
+        """Of the grid, in columns of a terminal."""
+        return max((_width(line) for line in self._plain_grid().split("\n")), default=0) if self._cells else 0
+
     def to_html(self) -> str:
         """A `<table>` with a caption and headed columns; nothing in it runs or is loaded."""
         caption = to_html_text(one_line(self.caption))
@@ -79,8 +85,9 @@ class Table:
     def _html_row(self, index: int, sides: Sequence[str]) -> str:
         weight = ";font-weight:bold" if index in self.strong else ""
         return "".join(
-            f'<td style="text-align:{side}{weight}">{to_html_text(cell)}</td>'
-            for cell, side in zip(self._cells[index], sides, strict=True)
+            f'<td style="text-align:{side}{weight}">'
+            f"{value.to_html() if isinstance(value, Bar) else to_html_text(cell)}</td>"
+            for value, cell, side in zip(self.rows[index], self._cells[index], sides, strict=True)
         )
 
     def _plain_grid(self) -> str:
@@ -107,7 +114,7 @@ def _shown(value: object) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return one_line(value)
+    return str(value) if isinstance(value, Bar) else one_line(value)
 
 
 def _all_numbers(values: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-__all__ = ["one_line", "to_html_text", "to_plain"]
+__all__ = ["clipped", "one_line", "to_html_text", "to_plain"]
 
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, screen
@@ -40,6 +40,24 @@ def one_line(value: object, limit: int = 2000) -> str:
     text = str(value)
     flat = " ".join(to_plain(text[: 4 * limit]).split())
     return flat if len(flat) <= limit and len(text) <= 4 * limit else flat[: limit - 1] + "…"
+
+
+def clipped(text: str, width: int) -> str:
+    """`text` on one line that takes at most `width` columns of a terminal; what is too long loses its middle."""
+    from wcwidth import wcswidth
+
+    whole = one_line(text)
+    if wcswidth(whole) <= width:
+        return whole
+    head, tail = "", ""
+    for near, far in zip(whole, reversed(whole), strict=True):
+        if wcswidth(head + near) + wcswidth(tail) >= width:
+            break
+        head += near
+        if wcswidth(head) + wcswidth(far + tail) >= width:
+            break
+        tail = far + tail
+    return f"{head}…{tail}"
 
 
 def to_html_text(text: str) -> str:

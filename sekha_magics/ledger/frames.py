@@ -16,7 +16,7 @@ CATEGORIES = frozenset(
         *("provider_id", "provider_type", "model_id", "served_model", "requested_model", "preferred_model"),
         *("chosen_provider_id", "chosen_model_id", "answered_provider_id", "answered_model_id"),
         *("task", "policy", "source", "outcome", "operation", "status", "error_type", "cost_source", "finish_reason"),
-        *("breaker_state",),
+        *("breaker_state", "experiment", "arm"),
     )
 )
 
@@ -24,8 +24,8 @@ CATEGORIES = frozenset(
 def to_frame(relation: Any, categories: Collection[str] = ()) -> pd.DataFrame:
     """The rows of a DuckDB relation. Lists are Python lists, a missing list is None, a missing Decimal or text is None.
 
-    Text in the columns named in `categories` becomes a categorical whose categories are sorted. A name that a query
-    gives two columns gets a number the second time.
+    Text in the columns named in `categories` becomes a categorical whose categories are sorted; those of all models are
+    the same, and those of all providers. A name that a query gives two columns gets a number the second time.
     """
     import pandas as pd
     import pyarrow as pa
@@ -49,11 +49,20 @@ def to_frame(relation: Any, categories: Collection[str] = ()) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get, use_threads=False, date_as_object=False)
     for name, values in lists.items():
         frame[name] = pd.Series(values, index=frame.index, dtype=object)
+    alike: dict[str, list[Any]] = {}
     for name in frame.columns.intersection(list(categories)):
         if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            found = frame[name].cat.categories
-            frame[name] = frame[name].cat.set_categories(sorted(found))
+            alike.setdefault(_kind(name), []).append(name)
+    for names in alike.values():
+        found = sorted({value for name in names for value in frame[name].cat.categories})
+        for name in names:
+            frame[name] = frame[name].cat.set_categories(found)
     return frame
+
+
+def _kind(name: str) -> str:
+    """Columns of one kind get the same categories, since others cannot be compared: who was chosen, who answered."""
+    return next((kind for kind in ("provider_id", "model_id") if name.endswith(kind)), name)
 
 
 def _whole(column: Any) -> Any:

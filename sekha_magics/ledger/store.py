@@ -10,8 +10,9 @@ import json
 import os
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -25,7 +26,9 @@ from ..storage.migrations import migrations
 from ..storage.paths import data_path
 from ..storage.tables import Tables, quoted
 from ..storage.union import reading
+from .pruning import Pruned, Which
 from .rows import request_from_json
+from .searching import PLACES
 from .views import VIEWS, Views
 from .writer import Writer
 
@@ -84,7 +87,8 @@ class Ledger(Views):
     """The ledger in the DuckDB file `path`, by default `<data dir>/ledger.duckdb`; queue and texts stand beside it.
 
     `content` says what is kept of prompts and answers: `full` text, its `hash`, or `none` of it. `redact` goes over
-    every text before it is stored. Safe to use from any thread, by any number of processes at once, and after a fork.
+    every text before it is stored; `forget` is told which decisions were pruned. Safe to use from any thread, by any
+    number of processes at once, and after a fork.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Ledger(Views):
         *,
         content: Literal["full", "hash", "none"] = "full",
         redact: Callable[[str], str] = str,
+        forget: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         if content not in ("full", "hash", "none"):
             raise InvalidInput(f"content is {content!r}.", hint="It is one of full, hash, none.")
@@ -100,6 +105,7 @@ class Ledger(Views):
         self._path = (data_path() / "ledger.duckdb" if path is None else Path(path).expanduser()).absolute()
         if os.path.isdir(self._path):  # noqa: PTH112 - the method raises where the folder above may not be read
             raise LedgerError(f"{self._path} is a folder.", hint="Name a file in it, such as ledger.duckdb.")
+        self._forget = forget
         self._writer = Writer(self._path, TABLES, content, redact)
 
     @property
@@ -136,6 +142,32 @@ class Ledger(Views):
         """Fold once more, for a few seconds at most, and let go of every file. The ledger can be used again."""
         self._writer.close()
 
+    def prune(
+        self,
+        *,
+        before: datetime | timedelta | None = None,
+        notebook: str | None = None,
+        session: str | None = None,
+        dry_run: bool = True,
+    ) -> Pruned:
+        """Forget decisions with their candidates, calls, ratings and texts; a dry run says only what would go.
+
+        All that is given must fit: older than `before` (a moment, or a span back from now), made in `notebook` (its
+        path or file name), made in `session`. A text goes when nothing refers to it any more, and no file of the ledger
+        holds it afterwards. What kernels write meanwhile stays, and so does what budgets have counted.
+        """
+        moment = datetime.now(UTC) - before if isinstance(before, timedelta) else before
+        which = Which(moment, notebook, session)
+        if dry_run:
+            # What is queued is not counted with the texts.
+            self.flush()
+            with self._reading() as connection:
+                return self._writer.would_prune(connection, which)
+        pruned = self._writer.prune(which)
+        if self._forget is not None:
+            self._forget(pruned.decision_ids)
+        return pruned
+
     # --- reading ---
 
     def decisions(self) -> pd.DataFrame:
@@ -150,6 +182,30 @@ class Ledger(Views):
         """One row per attempt, oldest first; with `content` also `prompt` and `response`, None where not kept."""
         frame = self._frame("SELECT * FROM calls ORDER BY ts, attempt, call_id")
         return self._writer.with_content(frame) if content else frame
+
+    def search(
+        self,
+        text: str,
+        *,
+        limit: int | None = 100,
+        places: Collection[str] = PLACES,
+        since: datetime | None = None,
+    ) -> pd.DataFrame:
+        """The decisions in which `text` stands, literally and in any case, the newest first, with a `snippet`.
+
+        `places` are where to look: answer, prompt, error, conversation, notebook; `found_in` says where it was. What a
+        conversation repeats is found once. `attrs["found"]` counts all of them, also those beyond `limit`, and
+        `attrs["unkept"]` the chats whose texts are not kept and could not be looked at.
+        """
+        from .searching import check, search
+
+        check(text, limit, places, since)
+        with self._reading() as connection:
+            return self._writer.with_texts(
+                lambda contents, queued: search(
+                    connection, contents, queued, self._writer.clean(text), limit, places, since
+                )
+            )
 
     def latencies(self) -> list[tuple[str, str, list[float]]]:
         """Provider, model and the milliseconds of their last 50 successful calls, oldest first."""

@@ -12,10 +12,10 @@ import threading
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ..core.traces import Traces
 from ..core.types import Call, Event
@@ -29,6 +29,7 @@ from ..storage.queue import Queue, QueuedRow, payload_of
 from ..storage.spool import Spool
 from ..storage.sqlite import Damaged, MadeByNewerVersion, WalRefused
 from ..storage.tables import Tables
+from .pruning import Pruned, Which, prune, pruned_at, would_prune
 from .rows import Clean, Row, call_row, candidate_rows, cleaner, decision_row, snapshot_rows
 
 if TYPE_CHECKING:
@@ -45,11 +46,16 @@ _KNOWN = 20_000  # snapshots and texts; they are only written once more when the
 
 
 class _Pending(NamedTuple):
-    """An event that is numbered but perhaps not committed: a second try is the same row."""
+    """An event that is numbered but perhaps not committed: a second try is the same row.
+
+    `pruned` is `pruned_at` from before it was made; `again` makes it with all its snapshots and texts.
+    """
 
     writer: str
     number: int
     row: QueuedRow
+    pruned: int
+    again: Callable[[], _Event | None]
 
 
 class _Event(NamedTuple):
@@ -75,6 +81,7 @@ class Writer:
         self._spooling = False
         self._pending: deque[_Pending] = deque()
         self._known: dict[str, int] = {}
+        self._pruned = pruned_at(path)
         self._warned: set[str] = set()
         self._at_exit = False
         self._folding = BackgroundFold(self._fold_in_background)
@@ -102,11 +109,16 @@ class Writer:
         if not isinstance(event, Event):
             raise InvalidInput(f"The ledger takes events, not a {type(event).__name__}.")
         with self._writing:
-            number = self._next_number()
+            number, pruned = self._next_number(), pruned_at(self._path)
+            if pruned != self._pruned:
+                # What was written before may be gone.
+                self._known.clear()
+                self._pruned = pruned
             made = self._made(event, number)
             if made is None:
                 return
-            self._pending.append(_Pending(self._name, number, _row(self._name, number, made)))
+            again = partial(self._made, event, number)
+            self._pending.append(_Pending(self._name, number, _row(self._name, number, made), pruned, again))
             # Only now: what is taken for written must at least be here.
             file = self._queue.generation
             self._known.update(dict.fromkeys(made.new, file))
@@ -192,6 +204,7 @@ class Writer:
             return
         try:
             self._queue_or_spool([each.row for each in batch])
+            self._repeat_if_pruned(batch)
         except (sqlite3.Error, OSError) as error:
             self._warn("write", f"The ledger beside {self._path} cannot be written; its rows wait in memory: {error}")
             return
@@ -201,6 +214,23 @@ class Writer:
         for _ in batch:
             self._pending.popleft()
         self._warned.discard("write")
+
+    def _repeat_if_pruned(self, batch: Sequence[_Pending]) -> None:
+        """Write again what a prune took for unused, since the rows that use it were not there yet.
+
+        Whole events once more: of two rows with one key the first stays.
+        """
+        pruned = pruned_at(self._path)
+        if changed := [each for each in batch if each.pruned != pruned]:
+            self._known.clear()
+            made = [(each, each.again()) for each in changed]
+            self._queue_or_spool(
+                [
+                    _row(each.writer, each.number, event)._replace(event_id=f"{each.row.event_id}-again")
+                    for each, event in made
+                    if event is not None
+                ]
+            )
 
     def _queue_or_spool(self, rows: list[QueuedRow]) -> None:
         if not self._spooling:
@@ -237,20 +267,20 @@ class Writer:
             )
 
     def _fold(self, wait: float) -> Folded:
-        def keep(rows: Sequence[QueuedRow]) -> None:
-            self._with_sound_files(lambda: self._contents.hold(rows))
-
         self._spool.seal()
         waiting: list[str] = []
         rows = 0
         sources: tuple[Source, ...] = (self._queue, self._spool)
         for source in sources:
-            folded = self._with_sound_files(partial(fold, self._path, source, self._tables, wait=wait, keep=keep))
+            folded = self._with_sound_files(partial(fold, self._path, source, self._tables, wait=wait, keep=self._keep))
             if folded.aside is not None:
                 self._warn_of_damage(self._path, folded.aside)
             rows += folded.rows
             waiting += [folded.waiting] if folded.waiting else []
         return Folded(rows, "; ".join(waiting))
+
+    def _keep(self, rows: Sequence[QueuedRow]) -> None:
+        self._with_sound_files(lambda: self._contents.hold(rows))
 
     def _with_sound_files(self, work: Callable[[], T]) -> T:
         """What `work` gives. A damaged file it meets is set aside, and it is done again with a new one."""
@@ -319,6 +349,38 @@ class Writer:
             # Warnings are errors here, but an answer that was paid for is not to be lost for one.
             logging.getLogger(__name__).warning(message)
 
+    # --- forgetting ---
+
+    def would_prune(self, connection: Any, which: Which) -> Pruned:
+        """What would go, by a connection that reads the ledger when all of it is folded."""
+        return self.with_texts(lambda contents, _: would_prune(connection, contents, self._files(), which))
+
+    def prune(self, which: Which) -> Pruned:
+        """Forget `which`. Raises `LedgerError` when that cannot be done."""
+        self._write()
+        try:
+            self._fold(_FLUSH_WAIT)
+            return self._with_sound_files(
+                lambda: prune(
+                    self._path,
+                    self._queue,
+                    self._tables,
+                    self._contents,
+                    self._files(),
+                    which,
+                    keep=self._keep,
+                    spooled=self._spool.everything,
+                )
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"The ledger at {self._path} cannot be pruned: {error}", hint="What is not gone yet goes next time."
+            ) from error
+
+    def _files(self) -> list[Path]:
+        beside = (self._queue.path, self._contents.path)
+        return [self._path, *(path.with_name(path.name + end) for path in beside for end in ("", "-wal"))]
+
     # --- reading ---
 
     def rows(self, *, texts: bool = False) -> list[QueuedRow]:
@@ -361,24 +423,32 @@ class Writer:
             )
         return notes
 
-    def with_content(self, calls: pd.DataFrame) -> pd.DataFrame:
-        """`calls` with `prompt` and `response` beside it, None where the text is not kept."""
-        import pandas as pd
-
-        # Before those that are folded, as with the rows: a text goes from there to here.
-        kept = texts_of(self.rows(texts=True))
-        hashes = {name: [h for h in calls[f"{name}_sha256"] if isinstance(h, str)] for name in ("prompt", "response")}
+    def with_texts(self, work: Callable[[ContentStore, Mapping[str, str]], T]) -> T:
+        """What `work` gives of the texts that are folded and of those that are not yet."""
+        # The latter first, as with the rows: a text goes from there to here.
+        queued = texts_of(self.rows(texts=True))
         try:
-            texts = self._with_sound_files(
-                lambda: {
-                    "prompt": self._contents.prompts(hashes["prompt"], kept),
-                    "response": self._contents.texts(hashes["response"], kept),
-                }
-            )
+            return self._with_sound_files(lambda: work(self._contents, queued))
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"{self._contents.path} cannot be read: {error}", hint="Move the file away if it is damaged."
             ) from error
+
+    def clean(self, text: str) -> str:
+        """`text` as it would be stored."""
+        return self._clean(text)
+
+    def with_content(self, calls: pd.DataFrame) -> pd.DataFrame:
+        """`calls` with `prompt` and `response` beside it, None where the text is not kept."""
+        import pandas as pd
+
+        hashes = {name: [h for h in calls[f"{name}_sha256"] if isinstance(h, str)] for name in ("prompt", "response")}
+        texts = self.with_texts(
+            lambda contents, queued: {
+                "prompt": contents.prompts(hashes["prompt"], queued),
+                "response": contents.texts(hashes["response"], queued),
+            }
+        )
         added = {
             name: pd.Series([found.get(h) for h in calls[f"{name}_sha256"]], index=calls.index, dtype=object)
             for name, found in texts.items()

@@ -32,6 +32,7 @@ _BEHIND_WORDS = re.compile(r"""(?:(?:"[^"]*"|'[^']*'|[^\s"'-]\S*)\s+)+(-.*)""", 
 _ACTION = re.compile(r"(summarize|score|labels|set|reindex|forget)\s+(\S*)")
 _HOLE = re.compile(r"\{\{\s*(?P<path>[\w.]*)$")
 _TIMES = ("today", "yesterday", "1h", "24h", "7d", "30d")
+_AGES = ("30d", "90d", "180d", "52w")
 _TOKENS = ("500", "1000", "2000")
 _STATUSES = ("429", "500", "503", "529", "401", "404")
 _POLICIES = ("priority", "cheapest", "fastest")
@@ -130,6 +131,12 @@ class SekhaMatcher:
                 return self._variables(_may_be_schema)
             case "times":
                 return _TIMES
+            case "ages":
+                return _AGES
+            case "tables":
+                from ..ledger.catalogue import columns
+
+                return columns()
         return ()
 
     def _variables(self, wanted: Any = None) -> list[str]:

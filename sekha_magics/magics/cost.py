@@ -54,7 +54,7 @@ def cost(line: str) -> pd.DataFrame | None:
     elif "all" not in arguments.values:
         condition, scope = f"session_id = '{in_use.session_id}'", "this session"
     query = files(__package__).joinpath("cost.sql").read_text(encoding="utf-8")
-    order = "day DESC" if by == "day" else "cost_usd DESC NULLS LAST, calls DESC"
+    order = "day" if by == "day" else f"cost_usd DESC NULLS LAST, calls DESC, {_GROUPS[by]}"
     replaying = in_use.cassette is not None and in_use.cassette.mode == "replay"
     asked = {"group": _GROUPS[by], "condition": condition, "order": order, "replaying": str(replaying)}
     return _shown(in_use.ledger.sql(query.format(**asked)), scope)
@@ -62,7 +62,7 @@ def cost(line: str) -> pd.DataFrame | None:
 
 def _shown(frame: pd.DataFrame, scope: str) -> pd.DataFrame:
     from ..display.money import format_sum, format_usd
-    from .shown import ShownFrame
+    from .cost_table import CostFrame
 
     spent = sum((usd for usd in frame["cost_usd"] if usd is not None), Decimal(0))
     replayed = sum((usd for usd in frame["replayed_usd"] if usd is not None), Decimal(0))
@@ -70,11 +70,11 @@ def _shown(frame: pd.DataFrame, scope: str) -> pd.DataFrame:
     notes = (f"Replayed answers once cost {format_usd(replayed)} and count for nothing here.",) if replayed else ()
     spending = frame.drop(columns="replayed_usd")
     caption = f"{total} in {scope}"
-    return ShownFrame(spending, caption=caption, footnotes=notes, empty="no calls", column={"cost_usd": format_usd})
+    return CostFrame(spending, caption=caption, footnotes=notes, empty="no calls")
 
 
-def beginning(text: str, now: datetime) -> datetime:
-    """The moment `--since` means, in UTC: `2h` before `now`, `today` and dates from midnight where the user is.
+def beginning(text: str, now: datetime, flag: str = "--since") -> datetime:
+    """The moment `flag` means, in UTC: `2h` before `now`, `today` and dates from midnight where the user is.
 
     Raises UsageError.
     """
@@ -88,5 +88,5 @@ def beginning(text: str, now: datetime) -> datetime:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise UsageError(
-            f"--since {text!r}: 30m, 2h, 7d, 1w, today, yesterday or a date such as 2026-11-01 is expected"
+            f"{flag} {text!r}: 30m, 2h, 7d, 1w, today, yesterday or a date such as 2026-11-01 is expected"
         ) from None

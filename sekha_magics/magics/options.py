@@ -12,7 +12,7 @@ from .arguments import Option, Table
 
 __all__ = ["CHAT", "COST", "FORMATS", "ROUTE", "SQL", "SUBCOMMANDS", "TABLES", "TASKS", "sekha_help"]
 
-# Kept here and compared with the real list in a test: reading it there would load the core with the extension.
+# Kept here and compared with the real lists in a test: reading them there would load the core with the extension.
 TASKS = ("chat_small", "chat_large", "chat_smart", "vision", "audio", "image_generation", "embedding")
 FORMATS = ("markdown", "text", "code", "json")
 GROUPS = ("model", "provider", "task", "cell", "notebook", "conversation", "day", "session")
@@ -31,6 +31,7 @@ MEMORY_ACTIONS = (
     "forget",
 )
 SEARCH_MODES = ("hybrid", "vector", "text")
+PLACES = ("answer", "prompt", "error", "conversation", "notebook")
 MODES = ("record", "replay", "auto", "live")
 
 
@@ -238,10 +239,32 @@ SUBCOMMANDS = {
         words=("off",),
     ),
     "log": Table(
-        ("%sekha log [tail]", "%sekha log path", "%sekha log verify"),
-        "The last decisions as a DataFrame, where the ledger is, or whether nothing in it is missing.",
-        (Option(("-n", "--rows"), "how many rows", "COUNT", _count),),
-        words=("tail", "path", "verify"),
+        (
+            "%sekha log [tail] [-n 20]",
+            "%sekha log search TEXT [--in PLACE] [--since WHEN] [-n 20]",
+            "%sekha log export PATH [--table TABLE]",
+            "%sekha log prune --older 90d|--notebook NAME|--session ID [--yes]",
+            "%sekha log path",
+            "%sekha log verify",
+        ),
+        "The last decisions, or those in which a text stands, as a DataFrame; a copy for other programs; where the "
+        "ledger is; whether nothing in it is missing; and forgetting what is old.",
+        (
+            Option(("-n", "--rows"), "with tail and search: how many rows", "COUNT", _count),
+            Option(("--in",), "with search: only there", "PLACE", choices=PLACES, repeat=True),
+            Option(("--since",), "with search: from then on: 2h, 7d, today, 2026-11-01", "WHEN", source="times"),
+            Option(("--table",), "with export: what a single file holds", "TABLE", _filled, source="tables"),
+            Option(
+                ("--older", "--before"), "with prune: before then: 90d, 4w, 2026-11-01", "WHEN", _filled, source="ages"
+            ),
+            Option(("--notebook",), "with prune: of this notebook, by its path or file name", "NAME", _filled),
+            Option(("--session",), "with prune: of this session", "ID", _filled),
+            Option(("--yes",), "with prune: do it; otherwise it only says what would go"),
+        ),
+        "The text of a search is taken as it stands, in any case; without quotes it goes to the end of the line. An "
+        "export is a file that ends in .parquet or .csv, or a folder with a Parquet file for each table and view. What "
+        "is pruned is gone, with the prompts and answers nothing else refers to; budgets go on counting it.",
+        words=("tail", "search", "export", "prune", "path", "verify"),
     ),
     "whatif": Table(
         ("%sekha whatif [--model MODEL | --policy POLICY | ...] [--since WHEN | --all]",),

@@ -63,6 +63,8 @@ def frame(answers: Sequence[Answer], schema: Any, index: Any) -> pd.DataFrame:
         "asked": [a.asked for a in answers],
     }
     told = pd.DataFrame({name: column(values, index) for name, values in columns.items()})
+    few = ("provider_id", "model_id", "asked")
+    told = told.astype(dict.fromkeys(few, "str")).astype(dict.fromkeys(few, "category"))
     place = list(told.columns).index("input_tokens")
     told.insert(place, "cost_usd", pd.Series([_usd(a) for a in answers], index, dtype=object))
     return told

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,10 +23,20 @@ from ..storage.paths import data_path
 from ..storage.sqlite import Database
 from .answers import Answer
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "forget"]
 
 _DAYS = 30
+_FORGET = """DELETE FROM answers WHERE json_extract(body, '$.decision_id') IN (SELECT value FROM json_each(?))"""
 _FIELDS = ("text", "provider_id", "model_id", "finish_reason", "decision_id")
+
+
+def forget(decision_ids: Sequence[str]) -> None:
+    """Forget the answers of these decisions, of whatever job, and leave nothing of them on the disk."""
+    kept = Kept("", str)
+    if kept._database.path.exists() and decision_ids:
+        kept._change(_FORGET, (json.dumps(decision_ids),))
+        kept._database.scrub()
+    kept.close()
 
 
 class Kept:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 
 from ..core.content import Audio, Image, Message, Part, Text
@@ -20,7 +21,7 @@ from .migrations import migrations
 from .queue import QueuedRow
 from .sqlite import Database
 
-__all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text", "texts_of"]
+__all__ = ["ContentStore", "Hashed", "hash_prompt", "hash_text", "message_text", "texts_of"]
 
 STEPS = migrations(Path(__file__).with_name("schemas") / "content")
 # One form for equal values, since its hash is the identity of a message.
@@ -51,6 +52,17 @@ def hash_prompt(messages: Sequence[Message], clean: Callable[[str], str]) -> Has
     for hashed in (*stored, prompt):
         bodies.update(hashed.bodies)
     return Hashed(prompt.sha256, bodies)
+
+
+def message_text(body: str) -> str | None:
+    """What people read of a message, by its body; None where the body is no message."""
+    if not body.startswith('{"parts":'):
+        return None
+    try:
+        message = json.loads(body)
+        return "".join(_readable_part(part) for part in message["parts"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def texts_of(rows: Iterable[QueuedRow]) -> dict[str, str]:
@@ -104,6 +116,18 @@ class ContentStore:
 
     def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         return self._known(hashes, kept)
+
+    def reading(self) -> AbstractContextManager[Connection | None]:
+        """A connection to ask `contents` of; None where no text was kept yet."""
+        return self._database.read()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """One transaction that changes `contents`."""
+        return self._database.write()
+
+    def scrub(self) -> bool:
+        """Leave nothing of deleted texts on the disk; False where that has to wait for a reader elsewhere."""
+        return self._database.scrub()
 
     def everything(self) -> Iterator[tuple[str, str]]:
         """All bodies by hash, read by a connection of their own: it takes long, and others go on meanwhile."""

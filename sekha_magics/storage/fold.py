@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from ..errors import LedgerError
 from .aside import set_aside
@@ -23,12 +23,14 @@ from .paths import private_directory
 from .queue import QueuedRow
 from .tables import Gathered, Tables, quoted
 
-__all__ = ["STORAGE_VERSION", "Folded", "Source", "attach", "fold"]
+__all__ = ["STORAGE_VERSION", "Folded", "Source", "attach", "fold", "rewrite"]
 
 STORAGE_VERSION = "v1.0.0"
 """Every DuckDB since 1.0 reads it: one file serves environments with different versions."""
 
 _ROWS_AT_ONCE = 5000
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Folded(NamedTuple):
@@ -89,6 +91,50 @@ def fold(
         ) from error
 
 
+def rewrite(
+    path: Path,
+    queue: Source,
+    tables: Tables,
+    fill: Callable[[Any], T],
+    then: Callable[[T], U],
+    *,
+    wait: float,
+    keep: Callable[[Sequence[QueuedRow]], None],
+) -> U:
+    """Put a new file in place of the one at `path`. What is in the queue is folded before, with `keep` as in `fold`.
+
+    `fill` gets a connection with the tables of the old file, and an empty `folded.main` to write what shall stay.
+    `then` gets its answer when the new file is in place; nobody folds before it has ended, and what is queued meanwhile
+    stays queued. Raises as `fold` does, and `LedgerError` where the file is in use or holds what is not known here.
+    """
+    import duckdb
+    import filelock
+
+    target = Path(os.path.realpath(path))
+    private_directory(target.parent)
+    try:
+        with filelock.FileLock(f"{target}.lock", mode=0o600, timeout=wait):
+            _remove_leftovers(target)
+            waiting = _fold(target, queue, tables, keep).waiting
+            if not target.exists():
+                _replace(target, tables.gather(()))
+            with _workplace(target) as folder:
+                fresh = folder / "fresh.duckdb"
+                with _writable(fresh, tables) as connection:
+                    attach(connection, target, "original", tables)
+                    _refuse_unknown(connection, path, tables)
+                    connection.execute("USE original")
+                    filled = fill(connection)
+                _sync(fresh)
+                if waiting or not _put(fresh, target):
+                    raise LedgerError(f"{path} is held open by another program.", hint="Close it there, and try again.")
+            return then(filled)
+    except filelock.Timeout as error:
+        raise LedgerError(f"{path} is being folded by another process.", hint="Try again in a moment.") from error
+    except duckdb.Error as error:
+        raise LedgerError(f"{path} cannot be written anew: {error}", hint="It is as it was.") from error
+
+
 def attach(connection: Any, path: Path, name: str, tables: Tables) -> None:
     """Attach the file at `path` read-only. Raises `LedgerError` when it is not one of `tables.room`."""
     import duckdb
@@ -146,13 +192,31 @@ def _replace(target: Path, gathered: Gathered) -> bool:
                 if gathered.load(connection, table, "incoming"):
                     connection.execute(_insert(table, key))
         _sync(copy)
-        try:
-            copy.replace(target)
-        except PermissionError:
-            # Windows, while somebody holds the file open.
-            return False
-        _sync_directory(target.parent)
+        return _put(copy, target)
+
+
+def _put(copy: Path, target: Path) -> bool:
+    try:
+        copy.replace(target)
+    except PermissionError:
+        # Windows, while somebody holds the file open.
+        return False
+    _sync_directory(target.parent)
     return True
+
+
+def _refuse_unknown(connection: Any, path: Path, tables: Tables) -> None:
+    """Raise `LedgerError` for a table or column that would be lost."""
+    found = connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'original' AND table_name IN"
+        " (SELECT table_name FROM duckdb_tables() WHERE database_name = 'original' AND table_name <> ?)",
+        [APPLIED],
+    ).fetchall()
+    if unknown := [f"{table}.{column}" for table, column in found if column not in tables.columns.get(table, ())]:
+        raise LedgerError(
+            f"{path} holds what this version does not know: {', '.join(unknown[:3])}.",
+            hint="Use the version of sekha-magics that wrote it, or a newer one.",
+        )
 
 
 def _copy(target: Path, copy: Path, tables: Tables) -> None:

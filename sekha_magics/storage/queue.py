@@ -86,6 +86,10 @@ class Queue:
             counts = (connection.execute(f"SELECT count(*) FROM {table}") for table in _present(connection))
             return sum(int(count.fetchone()[0]) for count in counts)
 
+    def scrub(self) -> bool:
+        """Leave nothing of deleted rows on the disk; False where that has to wait for a reader elsewhere."""
+        return self._database.scrub()
+
     def purge(self) -> None:
         """Leave nothing of the rows that were deleted, in the file or its log."""
         self._database.purge()

@@ -185,19 +185,24 @@ class Database:
             if self._connection is not None:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
-    def purge(self) -> None:
-        """Leave nothing of what was deleted: the file is written anew and its log emptied, whoever has them open.
-
-        Raises `sqlite3.OperationalError` when another process reads for so long that the log cannot be emptied.
-        """
+    def scrub(self) -> bool:
+        """Leave nothing of what was deleted in the file or its log; False where a reader elsewhere keeps the log."""
         with self._lock, self._naming():
             if not self.path.exists():
-                return
+                return True
             connection = self._connect()
             connection.execute("VACUUM")
-            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise sqlite3.OperationalError(f"another process is reading {self.path.name}")
+            deadline = time.monotonic() + BUSY_SECONDS
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.01)
+            return True
+
+    def purge(self) -> None:
+        """`scrub`. Raises `sqlite3.OperationalError` when another process reads for too long."""
+        if not self.scrub():
+            raise sqlite3.OperationalError(f"another process is reading {self.path.name}")
 
     def close(self) -> None:
         """Let go of the file. The next use opens it again."""

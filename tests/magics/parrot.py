@@ -46,10 +46,10 @@ class Parrot(Provider):
         return Probe(True, "here", ("echo", "see"))
 
 
-def make_registry(*, price: bool = True, **options: Any) -> Registry:
+def make_registry(*, price: bool = True, content: str = "full", **options: Any) -> Registry:
     """A registry with one parrot, which has not heard anything yet."""
     Parrot.heard.clear()
     models = [model | ({"price": PRICE} if price else {}) for model in MODELS]
-    registry = Registry.from_dict({"llm_providers": []})
+    registry = Registry.from_dict({"llm_providers": [], "ledger": {"content": content}})
     registry.register_provider({"id": "cage", "type": "parrot", "models": models, "options": options}, Parrot)
     return registry

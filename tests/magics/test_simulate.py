@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from sekha_magics import Registry, SekhaError, set_registry
+from sekha_magics.display.money import exact
 from tests.registry.stages import PRICE, provider, registry
 
 from .conftest import Ran
@@ -159,3 +160,14 @@ def test_why_looks_the_same_when_replayed(run: Run, stage: Registry, tmp_path: A
     lived = told()
     run(f"%sekha cassette {tmp_path / 'a.jsonl'} --mode replay")
     assert told() == lived
+
+
+@pytest.mark.parametrize("how", ["--latency 1ms", "--status 503", "--down"])
+def test_an_output_carries_what_its_answer_cost_in_a_rehearsal_too(run: Run, stage: Registry, how: str) -> None:
+    run(f"%sekha simulate --provider first {how}")
+    (output,) = run("%%sekha_chat\nhello").outputs
+    facts = output.metadata["sekha"]
+    assert facts["simulated"] and facts["unpriced_calls"] == 0
+    assert facts["priced_usd"] == facts["cost_usd"]
+    logged = stage.ledger.charges()["cost_usd"].sum()
+    assert exact(logged) == facts["priced_usd"]
