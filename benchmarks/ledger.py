@@ -40,7 +40,7 @@ SPREAD_DAYS = 90
 KEYS = [Secret("sk-proj-0123456789abcdefghijkl"), Secret("sk-ant-0123456789abcdef"), Secret("AIza0123456789abcdef")]
 
 BY_MODEL_AND_DAY = """
-SELECT model_id, CAST(timezone('UTC', ts) AS DATE) AS day, count(*) AS calls, sum(cost_usd) AS usd,
+SELECT model_id, DATE '1970-01-01' + (epoch_us(ts) // 86400000000)::INTEGER AS day, count(*) AS calls, sum(cost_usd) AS usd,
        sum(input_tokens) AS tokens
 FROM calls GROUP BY ALL ORDER BY ALL
 """

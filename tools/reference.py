@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from sekha_magics.core.types import Call, Candidate, Cost, Decision, Embedding, 
 from sekha_magics.ledger.catalogue import columns
 from sekha_magics.ledger.store import TABLES as LEDGER_TABLES
 from sekha_magics.ledger.store import Ledger
-from sekha_magics.ledger.views import VIEWS, Views
+from sekha_magics.ledger.views import VIEWS
 from sekha_magics.magics.arguments import Option, Table
 from sekha_magics.magics.entry import SekhaMagics
 from sekha_magics.magics.options import CHAT, COST, ROUTE, SQL, SUBCOMMANDS
@@ -193,7 +194,7 @@ def _commands(parser: argparse.ArgumentParser, says: str) -> Iterator[Sequence[s
 
 def methods(of: type) -> Callable[[], str]:
     def table() -> str:
-        own = {**vars(of), **(vars(Views) if of is Ledger else {})}
+        own = {name: getattr_static(of, name) for part in of.__mro__[:-1] for name in vars(part)}
         public = [(n, m) for n, m in own.items() if not n.startswith("_") and _is_callable(m)]
         return rows(("name", "promise"), ((_signature(n, m), _promise(m)) for n, m in public))
 

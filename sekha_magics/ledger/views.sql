@@ -111,7 +111,7 @@ LEFT JOIN decisions AS d ON j.decision_id = d.decision_id;
 -- model it was sent to, also when another answered in the end.
 CREATE OR REPLACE VIEW spending AS
 SELECT
-    CAST(timezone('UTC', j.ts) AS DATE) AS day,
+    DATE '1970-01-01' + (epoch_us(j.ts) // 86400000000)::INTEGER AS day,
     j.provider_id,
     j.model_id,
     d.task,
@@ -208,7 +208,7 @@ GROUP BY provider_id, model_id;
 -- The speed and reliability of each model at each provider, day by day (of UTC): the measures of provider_stats over time.
 CREATE OR REPLACE VIEW daily_stats AS
 SELECT
-    CAST(timezone('UTC', ts) AS DATE) AS day,
+    DATE '1970-01-01' + (epoch_us(ts) // 86400000000)::INTEGER AS day,
     provider_id,
     model_id,
     count(*) AS calls,

@@ -30,7 +30,7 @@ _GROUPS = {
     "cell": "notebook, cell_id",
     "notebook": "notebook",
     "conversation": "conversation",
-    "day": "CAST(timezone('UTC', ts) AS DATE) AS day",
+    "day": "DATE '1970-01-01' + (epoch_us(ts) // 86400000000)::INTEGER AS day",
     "session": "session_id",
 }
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -282,7 +282,7 @@ def test_errors_show_their_message_and_hint_and_no_frames(run: Run, parrot: Call
 def test_the_same_error_from_python_keeps_its_frames(run: Run, registry: Registry) -> None:
     ran = run("from sekha_magics import get_registry\nget_registry().chat('hi', model='nope')")
     assert isinstance(ran.error, errors.NoEligibleModel)
-    assert "get_registry().chat" in ran.stdout and "registry.py" in ran.stdout
+    assert "get_registry().chat" in ran.stdout and "asking.py" in ran.stdout
 
 
 def test_an_unknown_name_in_braces_costs_nothing(run: Run) -> None:
