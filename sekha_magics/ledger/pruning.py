@@ -28,7 +28,7 @@ from ..storage.tables import Tables, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pruned", "Which", "prune", "pruned_at", "would_prune"]
+__all__ = ["Pruned", "Which", "mark", "prune", "pruned_at", "would_prune"]
 
 _HERE = Path(__file__).parent
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -131,7 +131,7 @@ def prune(
     def fill(connection: Any) -> _Chosen:
         # In this order. From here on a kernel hands over anew every snapshot and text that it had written before, and
         # once more what it made before and commits after the queue was looked at.
-        _mark(path)
+        mark(path)
         queued = _hashes_in([*queue.read(), *spooled()])
         chosen = _choose(connection, which, queued)
         chosen = chosen._replace(hashes=chosen.hashes | queued)
@@ -158,7 +158,7 @@ def prune(
 
 
 def pruned_at(path: Path) -> int:
-    """Changes with every prune of the ledger at `path`, also by another process."""
+    """Changes with every prune of the ledger at `path` and whenever texts are forgotten, also by another process."""
     try:
         return mark_of(path).stat().st_mtime_ns
     except OSError:
@@ -169,7 +169,8 @@ def mark_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.pruned")
 
 
-def _mark(path: Path) -> None:
+def mark(path: Path) -> None:
+    """Let every kernel know that texts and snapshots it had written may be gone."""
     private_file(mark_of(path))
     # Two seconds are the coarsest any file system counts in.
     now = max(time.time_ns(), pruned_at(path) + 2 * 10**9)

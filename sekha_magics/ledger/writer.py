@@ -29,7 +29,7 @@ from ..storage.queue import Queue, QueuedRow, payload_of
 from ..storage.spool import Spool
 from ..storage.sqlite import Damaged, MadeByNewerVersion, WalRefused
 from ..storage.tables import Tables
-from .pruning import Pruned, Which, prune, pruned_at, would_prune
+from .pruning import Pruned, Which, mark, prune, pruned_at, would_prune
 from .rows import Clean, Row, call_row, candidate_rows, cleaner, decision_row, snapshot_rows
 
 if TYPE_CHECKING:
@@ -304,14 +304,20 @@ class Writer:
     def forget(self, traces: Traces) -> int:
         self.flush()
         try:
+            if any(traces.touched_by(row.texts) for row in self._spool.everything() if row.texts):
+                raise LedgerError(
+                    f"A kernel that has the text in {self._spool.folder} is still at work.",
+                    hint="Restart or close the other kernels, then forget it again.",
+                )
             gone = self._contents.forget(traces)
-            self._queue.purge()
+            if not self._spooling:
+                self._queue.purge()
+            # Said again, a text is written again, by whichever kernel.
+            mark(self._path)
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
                 f"Texts beside {self._path} cannot be forgotten now: {error}", hint="Try again in a moment."
             ) from error
-        # Said again, a text is written again.
-        self._known.clear()
         return gone
 
     def close(self) -> None:

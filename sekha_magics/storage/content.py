@@ -108,11 +108,12 @@ class ContentStore:
     def prompts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         """Prompts as people read them: one message is its text, several each stand under their role.
 
-        `kept` are bodies that did not reach the file yet.
+        `kept` are bodies that did not reach the file yet. One of which no message is left is not in the answer.
         """
         lists = {sha256: json.loads(body) for sha256, body in self._known(hashes, kept).items()}
         messages = self._known((sha256 for members in lists.values() for sha256 in members), kept)
-        return {sha256: _readable([messages.get(m) for m in members]) for sha256, members in lists.items()}
+        found = {sha256: [messages.get(m) for m in members] for sha256, members in lists.items()}
+        return {sha256: _readable(bodies) for sha256, bodies in found.items() if any(bodies)}
 
     def texts(self, hashes: Iterable[str], kept: Mapping[str, str] | None = None) -> dict[str, str]:
         return self._known(hashes, kept)
@@ -203,7 +204,7 @@ def _part(part: Part, clean: Callable[[str], str]) -> dict[str, Any]:
 
 def _readable(bodies: Sequence[str | None]) -> str:
     messages: list[dict[str, Any]] = [
-        {"role": "?", "parts": []} if body is None else json.loads(body) for body in bodies
+        {"role": "?", "parts": [{"text": "[not kept]"}]} if body is None else json.loads(body) for body in bodies
     ]
     texts = ["".join(_readable_part(part) for part in message["parts"]) for message in messages]
     if len(messages) == 1:

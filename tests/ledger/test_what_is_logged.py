@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sekha_magics.core.content import Audio, Image, Message, Text
 from sekha_magics.core.redact import Redactor
+from sekha_magics.core.traces import Traces
 from sekha_magics.core.types import Cost, Origin, Usage
 from sekha_magics.core.wire import Secret
 from sekha_magics.errors import InvalidInput, LedgerError
@@ -355,3 +356,15 @@ def test_latencies_are_the_last_fifty_successes_oldest_first(ledger: Ledger, set
     ledger.append(event(second=99, calls=[{"model_id": "other", "latency_ms": 7.5}]))
     settle(ledger)
     assert ledger.latencies() == [("openai", "gpt", [float(n) for n in range(5, 55)]), ("openai", "other", [7.5])]
+
+
+def test_a_text_that_was_forgotten_is_kept_again_when_any_kernel_says_it_again(tmp_path: Path) -> None:
+    said = "the umbrella of the lighthouse keeper is green"
+    one, two = Ledger(tmp_path / "ledger.duckdb"), Ledger(tmp_path / "ledger.duckdb")
+    for n, ledger in enumerate((one, two)):
+        ledger.append(event(decision_id=f"before {n}", prompt=said, second=n))
+    assert one.forget(Traces([said])) > 0
+    assert set(two.calls(content=True)["prompt"]) == {None}
+    two.append(event(decision_id="after", prompt=said, second=5))
+    assert one.calls(content=True)["prompt"].iloc[-1] == said
+    assert one.verify().ok

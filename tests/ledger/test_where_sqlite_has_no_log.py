@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sekha_magics.core.traces import Traces
+from sekha_magics.errors import LedgerError
 from sekha_magics.ledger.store import Ledger
 from sekha_magics.storage.budgets import BudgetFile, Demand, Lease, Refused
 from sekha_magics.storage.queue import QueuedRow
@@ -115,3 +117,18 @@ def test_budgets_hold_for_each_kernel_alone_and_a_warning_says_so(folder: Path) 
             assert isinstance(file.reserve(60, [Demand("day", 100)]), Refused)
         assert len(caught) == 1 and file.figures(["day"])["day"].reserved == 60
         file.close()
+
+
+def test_what_is_forgotten_leaves_the_spool_too_or_an_error_says_who_has_it(folder: Path) -> None:
+    secret = "the umbrella of the lighthouse keeper is green"
+    ledger, other = Ledger(folder / "ledger.duckdb"), Ledger(folder / "ledger.duckdb")
+    for writer in (ledger, other):
+        with pytest.warns(RuntimeWarning, match="instead of its queue"):
+            writer.append(event(decision_id=f"d{writer is other}", prompt=secret, answer=secret))
+    with pytest.raises(LedgerError, match="still at work") as refused:
+        ledger.forget(Traces([secret]))
+    assert "close the other kernels" in str(refused.value.hint)
+    other.close()
+    assert ledger.forget(Traces([secret])) > 0
+    assert not [file for file in folder.rglob("*") if file.is_file() and secret.encode() in file.read_bytes()]
+    assert ledger.verify().ok

@@ -63,7 +63,7 @@ def test_a_message_that_is_lost_leaves_the_rest_readable(store: ContentStore) ->
     prompt = hash_prompt([asked("one"), asked("two")], str)
     lost = hash_prompt([asked("one")], str).bodies
     store.put({sha256: body for sha256, body in prompt.bodies.items() if sha256 not in lost})
-    assert store.prompts([prompt.sha256]) == {prompt.sha256: "?: \n\nuser: two"}
+    assert store.prompts([prompt.sha256]) == {prompt.sha256: "?: [not kept]\n\nuser: two"}
 
 
 @given(texts=st.lists(st.text(), min_size=1, max_size=4), others=st.lists(st.text(), min_size=1, max_size=4))
