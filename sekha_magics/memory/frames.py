@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display.sizes import format_bytes
 from .archive import Archive
 from .checks import sound
 from .matrices import Matrices
@@ -139,7 +140,7 @@ def stats_frame(folder: Path, archive: Archive, vectors: Vectors, matrices: Matr
     rows.append(("waiting for a vector", sum(n for _, n in waiting), None, why))
     for table in vectors.tables():
         held = matrices.nbytes(table)
-        loaded = f"; {held / 1e6:.3g} MB in memory" if held else ""
+        loaded = f"; {format_bytes(held)} in memory" if held else ""
         live = count("vectors", f"WHERE table_id = {table.id}")
         detail = f"{table.model}, {table.dimension} numbers; {matrices.state(table, live)}{loaded}"
         rows.append((table.name, live, _size(vectors.file(table).path), detail))

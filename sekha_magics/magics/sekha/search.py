@@ -31,15 +31,19 @@ def search(arguments: Arguments) -> pd.DataFrame:
         raise UsageError('there is nothing to look for: %sekha search "what was said"')
     given = {name: arguments.values[name] for name in _OPTIONS if name in arguments.values}
     found = registry().memory.search(query, **given)
-
+    whole = ("The DataFrame has the whole texts and ids.",) if len(found) else ()
     return ShownFrame(
         found,
         caption="what is remembered",
-        footnotes=tuple(f"not asked: {model}, since {why}" for model, why in found.attrs["skipped"].items()),
+        footnotes=tuple(f"not asked: {model}, since {why}" for model, why in found.attrs["skipped"].items()) + whole,
         empty="nothing that fits is remembered",
-        column={"score": _score, "ranks": _ranks, "age": _age},
+        column={"score": _score, "ranks": _ranks, "age": _age, "message_id": _beginning},
         only=_SHOWN,
     )
+
+
+def _beginning(message_id: str) -> str:
+    return message_id[:8]
 
 
 def _score(score: float) -> str:
