@@ -43,6 +43,4 @@ def memory_metadata(quoted: Sequence[Quoted]) -> list[dict[str, Any]]:
 def _row(q: Quoted) -> tuple[object, ...]:
     marks = [mark for mark, holds in (("pinned", q.pinned), ("cut", q.cut)) if holds]
     terms = (f"{term:.2f}" for term in (q.score, q.similarity, q.importance, q.recency))
-    # With hyphens that no line is broken at.
-    date = q.ts[:10].replace("-", "\N{NON-BREAKING HYPHEN}")
-    return (one_line(q.conversation, 60), date, one_line(q.folder, 60), q.role, *terms, q.tokens, ", ".join(marks))
+    return (one_line(q.conversation, 60), q.ts[:10], one_line(q.folder, 60), q.role, *terms, q.tokens, ", ".join(marks))

@@ -35,7 +35,9 @@ class LiveKernel:
     def __init__(self, folder: Path, **environment: str) -> None:
         self._manager = KernelManager(kernel_name="python3")
         self._folder = folder
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        # Nobody watches where CI is set, and nothing is streamed there.
+        inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+        self._environment = {**inherited, "PYTHONPATH": str(ROOT), **environment}
         self._client: BlockingKernelClient | None = None
 
     def __enter__(self) -> Self:
