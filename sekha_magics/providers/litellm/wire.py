@@ -96,7 +96,8 @@ class Wire:
 
 class _Client(httpx.AsyncClient):
     def __init__(self, endpoint: Endpoint, dialect: Dialect) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=_IDLE_SECONDS)
+        # As many as a job keeps busy side by side: beyond them each answer costs a new connection.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=_IDLE_SECONDS)
         super().__init__(timeout=endpoint.timeout, limits=limits, follow_redirects=False, verify=_certificates())
         self._origin = _origin(httpx.URL(dialect.address(endpoint.base_url)))
         self._own_headers = {"user-agent": "sekha-magics", **dict(dialect.headers)}
