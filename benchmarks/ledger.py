@@ -40,8 +40,8 @@ SPREAD_DAYS = 90
 KEYS = [Secret("sk-proj-0123456789abcdefghijkl"), Secret("sk-ant-0123456789abcdef"), Secret("AIza0123456789abcdef")]
 
 BY_MODEL_AND_DAY = """
-SELECT model_id, DATE '1970-01-01' + (epoch_us(ts) // 86400000000)::INTEGER AS day, count(*) AS calls, sum(cost_usd) AS usd,
-       sum(input_tokens) AS tokens
+SELECT model_id, DATE '1970-01-01' + (epoch_us(ts) // 86400000000)::INTEGER AS day, count(*) AS calls,
+       sum(cost_usd) AS usd, sum(input_tokens) AS tokens
 FROM calls GROUP BY ALL ORDER BY ALL
 """
 LAST_ROWS = "SELECT * FROM calls ORDER BY ts DESC LIMIT 100"
