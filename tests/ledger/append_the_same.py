@@ -31,7 +31,7 @@ for number in count():
     if number == 0:
         print("ready", flush=True)
     # Not as fast as it can: others need the processor too.
-    if ended.wait(0.001):
+    if ended.wait(0.01):
         break
 ledger.close()
 print("\n".join(young))

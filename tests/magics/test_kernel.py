@@ -62,8 +62,10 @@ class Kernel(NamedTuple):
 
     def value(self, expression: str) -> str:
         """`expression` as text."""
-        (shown,) = self.run(f"print({expression})")
-        return str(shown["text"]).removesuffix("\n")
+        shown = self.run(f"print({expression})")
+        assert {(m["type"], m.get("name")) for m in shown} == {("stream", "stdout")}
+        # One print may arrive in several messages.
+        return "".join(m["text"] for m in shown).removesuffix("\n")
 
 
 @pytest.fixture(scope="module")
