@@ -34,6 +34,8 @@ def reading(
     with duckdb.connect(":memory:", config={"python_enable_replacements": False}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET temp_directory = ''")
+        # The last hundred rows of a million: by default all columns of all rows are read for more than fifty.
+        connection.execute("SET late_materialization_max_rows = 10000")
         present: set[tuple[str, str]] = set()
         if path.exists():
             attach(connection, path, "folded", tables)
