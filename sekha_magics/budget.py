@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from . import whereabouts
-from .core.budget import PERIODS, from_pico, to_pico
+from .core.budget import PERIODS, Line, from_pico, to_pico
 from .errors import InvalidInput
 from .purse import Purse
 
@@ -24,12 +24,25 @@ class Budget:
     def __init__(self, purse: Purse) -> None:
         self._purse = purse
 
+    def lines(self) -> list[Line]:
+        """Every limit of this registry and what counts towards it now. Raises `BudgetUnavailable`."""
+        return self._purse.lines(whereabouts.notebook())
+
+    @property
+    def warn_at(self) -> Decimal:
+        """From which fraction of a limit on there is a warning."""
+        return self._purse.warn_at
+
+    @property
+    def per_kernel(self) -> bool:
+        """Whether limits of days, months and notebooks hold for this kernel alone, as far as it has looked."""
+        return self._purse.per_kernel
+
     def status(self) -> pd.DataFrame:
         """One row per scope: its limit, what is spent, reserved and left, in USD; None where there is no limit."""
         import pandas as pd
 
-        lines = self._purse.lines(whereabouts.notebook())
-        rows = [(line.limit.name, line.limit.usd, line.spent, line.reserved, line.left) for line in lines]
+        rows = [(line.limit.name, line.limit.usd, line.spent, line.reserved, line.left) for line in self.lines()]
         frame = pd.DataFrame(rows, columns=["scope", "limit", "spent", "reserved", "left"], dtype=object)
         return frame.astype({"scope": "str"})
 

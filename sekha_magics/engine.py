@@ -30,6 +30,7 @@ from .failover import Answered, Patience, Pursuit, Send
 from .loop import Emit
 from .purse import Purse
 from .state import State
+from .watch import Request, Watch
 
 if TYPE_CHECKING:
     from .core.wire import Embedded
@@ -41,13 +42,15 @@ Asked = Ask | EmbedAsk
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`log` takes events for the ledger; `patience` is how long a request waits between two attempts."""
+    """`log` takes events for the ledger, `watch` also those that are not logged; `patience` is how long a request waits
+    between two attempts."""
 
     state: State
     log: Callable[[Event], None]
     cassette: Cassette | None
     redact: Callable[[str], str]
     purse: Purse
+    watch: Watch
     patience: Patience = field(default_factory=Patience)
 
     # --- deciding ---
@@ -78,7 +81,7 @@ class Engine:
     def _policy(self, ask: Asked) -> Policy:
         return self.state.policy(ask.request.policy or self.state.catalogue.rules.policy)
 
-    async def _pursuit(self, ask: Asked) -> Pursuit:
+    async def _pursuit(self, ask: Asked, request: Request) -> Pursuit:
         """Choose, and begin. Where all who might answer rest for a moment, it is waited for the first of them."""
         waited = 0.0
         while True:
@@ -96,18 +99,19 @@ class Engine:
                     raise
             await asyncio.sleep(left)
             waited += left
+        self.watch.chosen(request, chosen.decision)
         write = partial(self._write, ask, chosen.decision)
         answers = 1 if isinstance(ask, EmbedAsk) else _answers_wanted(ask.wishes.params)
         spending = self.purse.spending(ask.origin, chosen.decision, answers)
-        return Pursuit(self.state, chosen, spending, self.patience, self.redact, write, waited)
+        return Pursuit(self.state, chosen, spending, self.patience, self.redact, write, request.asks, waited)
 
     async def _asked(
-        self, ask: Asked, rendered: Rendered | None, send: Callable[[Decision], Send]
+        self, ask: Asked, request: Request, rendered: Rendered | None, send: Callable[[Decision], Send]
     ) -> tuple[Pursuit, Answered]:
         """Choose, and pursue it until there is an answer; a cassette keeps how it failed, too."""
         pursuit: Pursuit | None = None
         try:
-            pursuit = await self._pursuit(ask)
+            pursuit = await self._pursuit(ask, request)
             return pursuit, await self._answered(ask, pursuit, send(pursuit.chosen.decision))
         except RECORDED as error:
             if rendered is not None:
@@ -139,16 +143,20 @@ class Engine:
     def _write(
         self, ask: Asked, decision: Decision, outcome: str | None, calls: tuple[Call, ...] = (), text: str = ""
     ) -> None:
+        responses = {call.call_id: text for call in calls if call.operation == "chat"}
+        event = Event(utc_now(), decision, ask.origin, outcome, calls, ask.messages, responses, ask.quotation.quoted)
+        self.watch.happened(event)
         if ask.log:
-            responses = {call.call_id: text for call in calls if call.operation == "chat"}
-            self.log(
-                Event(utc_now(), decision, ask.origin, outcome, calls, ask.messages, responses, ask.quotation.quoted)
-            )
+            self.log(event)
 
     # --- chat ---
 
     async def chat(self, ask: Ask, emit: Emit) -> Reply:
         """An answer, or the error that says why there is none."""
+        with self.watch.request("chat", ask.origin) as request:
+            return await self._chat(ask, request, request.heard(emit))
+
+    async def _chat(self, ask: Ask, request: Request, emit: Emit) -> Reply:
         # What the memory held is part of the answer's recording, and not of what it is found by.
         bare = ask.bare or ask
         rendered = render("chat", bare.messages, bare.options) if self.cassette else None
@@ -156,6 +164,7 @@ class Engine:
             return self._replayed(with_quotation(bare, recording.memory), recording, emit)
         pursuit, answered = await self._asked(
             ask,
+            request,
             rendered,
             lambda decision: lambda attempt, who: attempt.chat(_chat_call(ask, decision, who), emit),
         )
@@ -200,7 +209,8 @@ class Engine:
         rendered = render("embed", ask.texts, ask.options) if self.cassette else None
         if rendered and (recording := self._recorded(ask, rendered)):
             return self._replayed_embedding(ask, recording)
-        pursuit, embedding = await self._embedded(ask, rendered)
+        with self.watch.request("embed", ask.origin) as request:
+            pursuit, embedding = await self._embedded(ask, request, rendered)
         decision = pursuit.chosen.decision
         if self.cassette and rendered:
             try:
@@ -210,14 +220,14 @@ class Engine:
                 warnings.warn(f"The vectors were not recorded: {error.message}", stacklevel=2)
         return embedding
 
-    async def _embedded(self, ask: EmbedAsk, rendered: Rendered | None) -> tuple[Pursuit, Embedding]:
+    async def _embedded(self, ask: EmbedAsk, request: Request, rendered: Rendered | None) -> tuple[Pursuit, Embedding]:
         async def send(attempt: Attempt, _who: Candidate) -> Embedded:
             entry = attempt.entry
             embedded = await attempt.embed(EmbedCall(entry.model_id, ask.texts, entry.dimension))
             _check_shape(embedded, ask, attempt)
             return embedded
 
-        pursuit, answered = await self._asked(ask, rendered, lambda _decision: send)
+        pursuit, answered = await self._asked(ask, request, rendered, lambda _decision: send)
         embedded: Embedded = answered.value
         last = pursuit.calls[-1]
         return pursuit, Embedding(

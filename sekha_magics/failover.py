@@ -54,7 +54,7 @@ class Pursuit:
     """Runs once. `calls` and `errors` are those of all attempts, in order; `waited` is in seconds.
 
     `write` logs an outcome (None for an attempt after which the request goes on), the calls that ended with it, and
-    the text of the last of them.
+    the text of the last of them; `asks` is told who is asked next, the number of the attempt and its input tokens.
     """
 
     state: State
@@ -63,6 +63,7 @@ class Pursuit:
     patience: Patience
     redact: Callable[[str], str]
     write: Callable[[str | None, tuple[Call, ...], str], None]
+    asks: Callable[[Entry, int, int], None]
     waited: float = 0.0
     calls: list[Call] = field(default_factory=list)
     errors: list[ProviderError] = field(default_factory=list)
@@ -230,13 +231,15 @@ class Pursuit:
         return (error.retry_after or 0.0) <= self.patience.longest
 
     def _attempt(self, candidate: Candidate) -> Attempt:
-        return Attempt(
+        attempt = Attempt(
             provider=self.state.provider(candidate.provider_id),
             entry=self.state.entry(candidate.provider_id, candidate.model_id),
             decision_id=self.chosen.decision.decision_id,
             number=len(self.calls) + 1,
             expected_input=candidate.input_tokens.expected,
         )
+        self.asks(attempt.entry, attempt.number, attempt.expected_input)
+        return attempt
 
     # --- what is recorded ---
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, fields
 from datetime import UTC, datetime, timedelta
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .core.catalogue import Catalogue, ProviderState
+from .conditions import conditions
+from .core.catalogue import Catalogue
 from .core.simulation import Simulation
 from .state import State
-from .vitals import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,35 +58,25 @@ def simulations(running: Mapping[str, Simulation]) -> pd.DataFrame:
 
 
 def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per configured provider. `state` is what keeps it from answering, or that of its breaker.
-
-    `failures` are those in a row, `retry_at` a time in UTC, latency is in milliseconds.
-    """
+    """One row per provider, as in `conditions`; `retry_at` is a time in UTC."""
     import pandas as pd
 
-    rules, now, utc = state.catalogue.rules.breaker, state.clock(), datetime.now(UTC)
+    utc = datetime.now(UTC)
     rows = []
-    configured = {provider.id: provider for provider in state.loaded.config.llm_providers}
-    for provider_id in state.provider_ids():
-        record = state.vitals.records.get(provider_id, Record())
-        wait = record.retry_in(now, rules)
-        probe = probes.get(provider_id)
-        entries = [e for e in state.catalogue.entries if e.provider_id == provider_id]
-        # In a replay nothing is configured, and what was recorded says the rest.
-        provider = configured.get(provider_id)
-        enabled = any(e.enabled for e in entries) if provider is None else provider.enabled
+    for seen in conditions(state, probes):
+        wait = seen.retry_in
         rows.append(
             {
-                "provider_id": provider_id,
-                "provider_type": entries[0].provider_type if provider is None else provider.type,
-                "state": _state(enabled, record.state(now, rules), entries, probe),
-                "failures": record.breaker.failures,
+                "provider_id": seen.provider_id,
+                "provider_type": seen.provider_type,
+                "state": seen.state,
+                "failures": seen.failures,
                 "retry_at": pd.NaT if wait is None else pd.Timestamp(utc + timedelta(seconds=wait)),
-                "last_error": (probe.detail if probe and not probe.ok else None) or record.last_error,
-                "models": len(probe.models) if probe and probe.models is not None else len(entries),
-                "calls": record.calls,
-                "error_rate": record.errors / record.calls if record.calls else float("nan"),
-                "latency_p50_ms": median(record.latencies) if record.latencies else float("nan"),
+                "last_error": seen.last_error,
+                "models": seen.models,
+                "calls": seen.calls,
+                "error_rate": float("nan") if seen.error_rate is None else seen.error_rate,
+                "latency_p50_ms": float("nan") if seen.latency_p50_ms is None else seen.latency_p50_ms,
             }
         )
     columns = ["provider_id", "provider_type", "state", "failures", "retry_at", "last_error", "models", "calls",
@@ -97,15 +86,3 @@ def health(state: State, probes: Mapping[str, Any]) -> pd.DataFrame:
     few, counts = ("provider_id", "provider_type", "state"), ("failures", "models", "calls")
     types: dict[str, Any] = {**dict.fromkeys(few, "str"), **dict.fromkeys(counts, "Int64")}
     return frame.astype({**types, "error_rate": float, "latency_p50_ms": float}).astype(dict.fromkeys(few, "category"))
-
-
-def _state(enabled: bool, seen: ProviderState, entries: list[Any], probe: Any) -> str:
-    if not enabled:
-        return "disabled"
-    if any(e.missing_key for e in entries):
-        return "no_key"
-    if seen.auth_failed is not None:
-        return "auth_failed"
-    if probe is not None and not probe.ok:
-        return "unreachable"
-    return "rate_limited" if seen.rests is not None and seen.breaker == "closed" else seen.breaker

@@ -10,7 +10,8 @@ import asyncio
 import queue
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import SekhaError
@@ -19,7 +20,7 @@ from .storage.forks import renew_in_child
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["BackgroundLoop", "Emit", "background_loop"]
+__all__ = ["BackgroundLoop", "Emit", "background_loop", "canceller"]
 
 T = TypeVar("T")
 Emit = Callable[[str], None]
@@ -40,10 +41,19 @@ class _Running(Generic[T]):
         self.future: Future[T] = portal.start_task_soon(self._run)
 
     async def _run(self) -> T:
+        _work.set(self)
         try:
             return await self._work(self._emit)
         finally:
             self.settled.set()
+
+    def result(self) -> T:
+        """What came of it. Raises KeyboardInterrupt when it was cancelled from elsewhere, once it has settled."""
+        try:
+            return self.future.result()
+        except CancelledError:
+            self.settled.wait(_SETTLE_SECONDS)
+            raise KeyboardInterrupt("the request was cancelled") from None
 
     def cancel(self) -> None:
         """Cancel and wait until it has settled. Of two quick Ctrl-C the second may come before this has begun, so a
@@ -53,6 +63,15 @@ class _Running(Generic[T]):
         # In a thread of its own: Ctrl-C reaches the main thread alone, and a second one must not stop this halfway.
         threading.Thread(target=self.future.cancel, name="sekha-cancel", daemon=True).start()
         self.settled.wait(_SETTLE_SECONDS)
+
+
+_work: ContextVar[_Running[Any] | None] = ContextVar("sekha_work", default=None)
+
+
+def canceller() -> Callable[[], None]:
+    """What ends, from any other thread, the whole piece of work this is called in: its caller waits for all of it."""
+    running = _work.get()
+    return _nothing_to_cancel if running is None else running.cancel
 
 
 class BackgroundLoop:
@@ -83,7 +102,7 @@ class BackgroundLoop:
             finally:
                 running.cancel()
             raise
-        return running.future.result()
+        return running.result()
 
     async def arun(self, work: Work[T], on_token: Emit | None = None) -> T:
         """The same for a caller that has an asyncio loop of its own; `on_token` is called in that loop."""
@@ -118,6 +137,10 @@ def _serve(started: Future[tuple[BlockingPortal, int]]) -> None:
 
 
 def _discard(_: str) -> None:
+    return None
+
+
+def _nothing_to_cancel() -> None:
     return None
 
 

@@ -44,4 +44,7 @@ class Stream:
         finally:
             if not running.settled.is_set():
                 await asyncio.to_thread(running.cancel)
-        self.reply = self._remember(ask, running.future.result())
+        if running.future.cancelled():
+            await asyncio.to_thread(running.settled.wait)
+            raise asyncio.CancelledError
+        self.reply = self._remember(ask, running.result())

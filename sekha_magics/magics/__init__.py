@@ -12,6 +12,7 @@ __all__ = ["load", "unload"]
 
 def load(shell: InteractiveShell) -> None:
     """Add the magics, their completion, the transformer that keeps their prompts, and the displays."""
+    from .. import comms
     from ..display import formatters
     from .completion import SekhaMatcher
     from .entry import SekhaMagics
@@ -23,10 +24,12 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.insert(0, KeepPrompts(magics.magics["line"], magics.magics["cell"]))
     shell.Completer.custom_matchers.append(SekhaMatcher(shell).match)
     formatters.register(shell)
+    comms.register()
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take out whatever `load` added; the shell is then as it was before."""
+    from .. import comms
     from ..display import formatters
 
     # The registration itself is the only record of having been loaded, so there is no state to get out of step.
@@ -43,3 +46,4 @@ def unload(shell: InteractiveShell) -> None:
     matchers = shell.Completer.custom_matchers
     matchers[:] = [m for m in matchers if getattr(m, "matcher_identifier", None) != "sekha_magics"]
     formatters.unregister(shell)
+    comms.unregister()

@@ -240,7 +240,7 @@ class Job:
                 running.cancel()
             finally:
                 running.cancel()
-        running.future.result()
+        running.result()
 
     def _raise_if_nobody_may_answer(self) -> None:
         """When no model may answer any of the pilot, for reasons that are not its prompts', so it is for all others."""

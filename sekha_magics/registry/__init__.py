@@ -18,6 +18,7 @@ from ..errors import InvalidInput
 from ..process import cassettes
 from ..providers import provider_types
 from ..stream import Stream
+from ..watch import wakers
 from .asking import Asking
 from .looking import Looking
 
@@ -92,6 +93,7 @@ def get_registry() -> Registry:
     with _registry_lock:
         if _registry is None:
             _registry = Registry.discover()
+            wakers.wake()
         return _registry
 
 
@@ -107,3 +109,4 @@ def set_registry(registry: Registry | None) -> None:
         raise InvalidInput(f"{registry!r:.80} is not a Registry.", hint="Make one with Registry.from_yaml(path).")
     with _registry_lock:
         _registry = registry
+    wakers.wake()

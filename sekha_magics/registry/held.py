@@ -33,6 +33,7 @@ from ..providers import provider_types, register, warm
 from ..purse import Purse
 from ..state import State
 from ..storage.forks import renew_in_child
+from ..watch import Watch
 
 if TYPE_CHECKING:
     from ..config.load import Loaded
@@ -60,6 +61,7 @@ class Held:
         self._ledger: Ledger | None = None
         self._memory: Memory | None = None
         self._purse = Purse(loaded.config.budget, self.session_id)
+        self.watch = Watch()
         self._conversations = Conversations()
         self._cassette = cassette
         # Held while a provider is asked for its models: a second request waits for the answer too.
@@ -130,7 +132,7 @@ class Held:
         return Origin(self.session_id, source, whereabouts.notebook(), whereabouts.cell_id(), conversation)
 
     def _engine(self) -> Engine:
-        return Engine(self.state, self._log, self._cassette, self.redact, self._purse, self._patience)
+        return Engine(self.state, self._log, self._cassette, self.redact, self._purse, self.watch, self._patience)
 
     def _wishes(self, given: Mapping[str, Any], *, remembering: bool = True) -> Wishes:
         known = [name for name in Wishes.__dataclass_fields__ if remembering or not name.startswith("memory")]

@@ -70,6 +70,12 @@ class LiveKernel:
         content = reply["content"]
         return Done("ok" if content["status"] == "ok" else str(content.get("ename", content["status"])), published)
 
+    def another_client(self) -> BlockingKernelClient:
+        """For another front end of the same kernel, with a session of its own; not connected yet."""
+        client = BlockingKernelClient(connection_file=self._manager.connection_file)
+        client.load_connection_file()
+        return client
+
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
 
