@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +22,15 @@ class Vectors(NamedTuple):
     model_id: str
 
 
+@lru_cache(maxsize=5000)
 def vector(text: str, model: str, dimension: int) -> np.ndarray[Any, Any]:
     """One of eight clusters, by the text's hash, and a way off its middle."""
     digest = hashlib.sha256(f"{model}:{text}".encode()).digest()
     middle = np.random.default_rng(digest[0] % 8).standard_normal(dimension)
     off = np.random.default_rng(int.from_bytes(digest[1:9], "big")).standard_normal(dimension)
-    return (middle + 0.7 * off).astype(np.float32)
+    made = (middle + 0.7 * off).astype(np.float32)
+    made.flags.writeable = False
+    return made
 
 
 @dataclass
