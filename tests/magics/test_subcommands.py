@@ -329,6 +329,19 @@ def test_a_limit_of_nothing_is_all_used(run: Run) -> None:
     assert "██████████ 100 %" in run("%sekha budget day 0").stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the memory that processes share elsewhere")
+def test_a_budget_that_no_other_kernel_shares_says_so(run: Run, registry: Registry, own_directories: Path) -> None:
+    assert "this kernel alone" not in run("%sekha budget").stdout
+    # A folder in the place of the memory that processes share makes SQLite refuse in earnest.
+    registry.close()
+    (own_directories / "budgets.sqlite-shm").mkdir(parents=True)
+    (own_directories / "budgets.sqlite").touch()
+    with pytest.warns(RuntimeWarning, match="this kernel alone"):
+        shown = run("%sekha budget")
+    assert "hold for this kernel alone" in shown.stdout and "SEKHA_HOME" in shown.stdout
+    assert registry.budget.per_kernel
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
