@@ -98,6 +98,22 @@ def test_version_names_what_it_stands_on(run: Run) -> None:
     assert __version__ in shown and "duckdb" in shown
 
 
+def test_the_doctor_looks_at_the_registry_in_use_and_says_how_to_mend(run: Run, registry: Registry) -> None:
+    hostile = {"id": "odd", "type": "parrot", "models": [{"model_id": "<b>x", "tasks": ["chat_small"]}]}
+    registry.register_provider(hostile | {"options": {"fail": "ServerFailed"}})
+    assert run("%sekha_chat -q -m odd/<b>x hi").error is not None
+    ran = run("%sekha doctor")
+    found = {finding.check: finding for finding in ran.value.findings}
+    assert "a mapping: sound" in found["configuration"].found
+    assert found["provider cage"].found.startswith("answers") and found["streaming"].level == "ok"
+    assert ran.value.ok and ran.value.summary in ran.stdout
+    assert "<script" not in ran.value.to_html() and "not asked now" in run("%sekha doctor --no-probe").stdout
+    assert isinstance(run("%sekha doctor now").error, UsageError)
+    run("%config SekhaMagics.stream = False")
+    assert registry.session_id  # it was not closed
+    assert run("%sekha_chat -q still here").error is None
+
+
 @pytest.mark.parametrize("cell", ["%sekha", "%sekha --help", "%sekha ?", "%sekha help"])
 def test_help_lists_the_subcommands(run: Run, cell: str) -> None:
     ran = run(cell)
