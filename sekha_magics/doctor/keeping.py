@@ -72,7 +72,7 @@ def ledger(patient: Patient) -> Iterator[Finding]:
 
 
 def _read(opened: Ledger, path: Path) -> Iterator[Finding]:
-    files = [path, _beside(path, "content.sqlite")]
+    files = [path, *(_beside(path, f"{name}.sqlite{end}") for name in ("queue", "content") for end in ("", "-wal"))]
     size = sum(file.stat().st_size for file in files if file.exists())
     decisions, calls = opened.sql(_COUNTS, frames={}).iloc[0]
     held = f"{path}: {int(decisions):,} decisions, {int(calls):,} calls, {format_bytes(size)}"

@@ -64,6 +64,19 @@ def test_health_shows_an_open_breaker_and_resets_it_for_one_provider_or_all(run:
     assert "There is no provider" in str(run("%sekha health --reset cag").error)
 
 
+def test_health_shows_the_share_of_errors_and_the_course_of_latencies(run: Run, registry: Registry) -> None:
+    quiet = run("%sekha health")
+    assert "latency" not in quiet.stdout and "last error" not in quiet.stdout
+    for ms in (100, 300, 200):
+        registry.state.succeeded("cage", "echo", ms)
+    registry.state.failed("cage", errors.ServerFailed("<b>no</b>"))
+    ran = run("%sekha health")
+    assert "25 % ██" in ran.stdout and "200 ms (100 to 300) ▃█▆" in ran.stdout
+    html = ran.value._repr_mimebundle_()["text/html"]
+    assert "the course of the last 3" in html and "<b>" not in html
+    assert list(ran.value["latency_p50_ms"]) == [200] and "latency" not in ran.value.columns
+
+
 def test_the_log_shows_the_newest_first_and_says_where_it_is(run: Run, registry: Registry) -> None:
     for word in ("one", "two", "three"):
         run(f"%sekha_chat -q -c {word} {word}")
