@@ -46,6 +46,16 @@ class Budget:
         frame = pd.DataFrame(rows, columns=["scope", "limit", "spent", "reserved", "left"], dtype=object)
         return frame.astype({"scope": "str"})
 
+    @property
+    def limits(self) -> dict[str, Decimal]:
+        """The limits in force by scope, in USD."""
+        return {limit.name: limit.usd for limit in self._purse.limits if limit.usd is not None}
+
+    @property
+    def per_kernel(self) -> bool:
+        """Whether they hold for this kernel alone, since the file system lets kernels share no file."""
+        return self._purse.per_kernel
+
     def set(self, **limits: Decimal | str | float | None) -> None:
         """Set the limits of `session`, `notebook`, `day` or `month` for this registry, in USD; None lifts one."""
         if unknown := sorted(limits.keys() - set(PERIODS)):
@@ -53,7 +63,7 @@ class Budget:
         self._purse.limit({period: None if usd is None else _usd(period, usd) for period, usd in limits.items()})
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{limit.name} ${limit.usd:f}" for limit in self._purse.limits if limit.usd is not None)
+        told = ", ".join(f"{name} ${usd:f}" for name, usd in self.limits.items())
         return f"<Budget: {told or 'no limit'}>"
 
 

@@ -77,6 +77,11 @@ class Purse:
     def limits(self) -> tuple[Limit, ...]:
         return self._limits
 
+    @property
+    def per_kernel(self) -> bool:
+        """Whether the limits hold for this kernel alone: where SQLite can have no log, kernels share no file."""
+        return self._opened().per_kernel
+
     def limit(self, new: Mapping[str, Decimal | None]) -> None:
         """Replace the limits on everything of those periods, in USD; None lifts one."""
         with self._lock:

@@ -222,6 +222,11 @@ class State:
             self.vitals.release(provider_id, permit)
             self._snapshot = None
 
+    def recent_latencies(self) -> dict[str, tuple[float, ...]]:
+        """Of each provider that was asked here, the milliseconds of its last answers, oldest first."""
+        with self._lock:
+            return {name: tuple(record.latencies) for name, record in self.vitals.records.items()}
+
     def rest_left(self, provider_ids: Iterable[str]) -> float | None:
         """Seconds until the first of them no longer rests; None without any."""
         with self._lock:

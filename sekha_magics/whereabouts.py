@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["cell_id", "in_kernel", "is_person", "notebook", "shell"]
+__all__ = ["cell_id", "in_kernel", "is_person", "notebook", "shell", "unwatched"]
 
 
 def notebook() -> str | None:
@@ -35,16 +35,23 @@ def is_person() -> bool:
     True when the front end accepts input for the running cell, which runners of notebooks do not, or at a terminal.
     `CI` and `SEKHA_STREAM=off` say that nobody is; a replay is not watched either.
     """
-    if _says_yes("CI") or os.environ.get("SEKHA_STREAM", "").strip().lower() in {"off", "0", "false", "no"}:
-        return False
+    return unwatched() is None
+
+
+def unwatched() -> str | None:
+    """Why nobody is watching, in words; None when somebody is."""
+    if _says_yes("CI"):
+        return "CI is set"
+    if (said := os.environ.get("SEKHA_STREAM", "").strip().lower()) in {"off", "0", "false", "no"}:
+        return f"SEKHA_STREAM is {said}"
     if os.environ.get("SEKHA_MODE", "").strip().lower() == "replay":
-        return False
-    running = shell()
-    if running is None:
-        return False
+        return "SEKHA_MODE is replay"
+    if shell() is None:
+        return "this runs outside IPython"
     if in_kernel():
-        return _mapping(_request().get("content")).get("allow_stdin") is True
-    return bool(sys.stdin is not None and sys.stdin.isatty())
+        watched = _mapping(_request().get("content")).get("allow_stdin") is True
+        return None if watched else "the cell is run by a program, which takes no input"
+    return None if sys.stdin is not None and sys.stdin.isatty() else "standard input is no terminal"
 
 
 def in_kernel() -> bool:

@@ -7,6 +7,7 @@ made with. The n-th time a request is made, its n-th recording is played.
 from __future__ import annotations
 
 from .fault import RECORDED, Fault
+from .order import Order
 from .recording import Attempted, Choice, Recording, Vectors, replayed
 from .rendered import OPTIONS, Rendered, render
 from .tape import MODES, Cassette, Mode, from_environment
@@ -20,6 +21,7 @@ __all__ = [
     "Choice",
     "Fault",
     "Mode",
+    "Order",
     "Recording",
     "Rendered",
     "Vectors",

@@ -11,7 +11,8 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from ..core.catalogue import Catalogue
 from ..errors import CassetteMiss, ConfigError, InvalidInput
+from .order import Order, alone_with
 from .recording import Recording
 from .rendered import Rendered, difference, redacted, summary
 
@@ -75,6 +77,7 @@ class Cassette:
         self._begun = mode != "record"
         self._found = _signature(path)
         self._lock, self._pid = threading.Lock(), os.getpid()
+        self._orders: weakref.WeakSet[Order] = weakref.WeakSet()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], mode: str, *, redact: Callable[[str], str] = str) -> Cassette:
@@ -145,13 +148,34 @@ class Cassette:
         with self._guard():
             lines = [line] if self.catalogue == catalogue else [_header(catalogue), line]
             try:
-                self._write(lines, catalogue, line)
+                with alone_with(self.path):
+                    self._write(lines, catalogue, line)
             except OSError as error:
                 raise _unusable(self.path, error) from error
             self.catalogue = catalogue
             self._lines += len(lines)
             self._recordings.setdefault(request.key, []).append(_Line(self._lines, fields, recording))
             self._played[request.key] = self._played.get(request.key, 0) + 1
+            for order in self._orders:
+                order.note(request.key, _encode([line]))
+
+    def order(self, keys: Iterable[str]) -> Order:
+        """Lets what is recorded from now on for the requests of `keys` stand in their order, as often as it is settled.
+
+        Until then it stands in the order it came.
+        """
+        made = Order(keys, self._settle)
+        with self._guard():
+            self._orders.add(made)
+        return made
+
+    def _settle(self, order: Order) -> None:
+        with self._guard(), alone_with(self.path):
+            if not self._begun or not self.path.exists():
+                return
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            if (arranged := order.arranged(lines)) is not None:
+                _replace(self.path, b"".join(arranged))
 
     def rewind(self) -> None:
         """Play every request from its first recording again."""

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Any
 
 from ..errors import SekhaError
-from . import asking, configuration, models, spending
+from . import asking, configuration, doctor, models, spending
 from .terminal import note, say
 
 __all__ = ["main"]
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(argv)
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else 2
-    run: Callable[[argparse.Namespace], None] = options.run
+    run: Callable[[argparse.Namespace], int | None] = options.run
     try:
-        run(options)
+        code = run(options) or 0
         sys.stdout.flush()
     except SekhaError as error:
         note(f"{type(error).__name__}: {error}")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
+    return code
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -111,6 +111,14 @@ def _parser() -> argparse.ArgumentParser:
         action.set_defaults(run=run)
 
     _add_ledger(commands, configured)
+    doctors = commands.add_parser(
+        "doctor",
+        parents=[configured],
+        help="check the whole set-up and say how to mend it; ends with 1 if there is a problem",
+    )
+    doctors.add_argument("--no-probe", action="store_true", help="ask no provider whether it is there")
+    doctors.add_argument("--json", action="store_true", help="the findings for programs")
+    doctors.set_defaults(run=doctor.doctor)
     commands.add_parser("version", help="print the version").set_defaults(run=_version)
     return parser
 

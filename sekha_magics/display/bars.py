@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from .drawing import Drawing
+
 __all__ = ["Bar"]
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -17,7 +19,7 @@ _EM = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Drawing):
     """`length` of the longest, and `share` of all, both from 0 to 1; `width` is the most characters a bar has."""
 
     length: Decimal
@@ -41,4 +43,5 @@ class Bar:
         em = max(round(float(self.length) * _EM, 2), 0.15 if self.length else 0)
         box = f'<span style="display:inline-block;width:{em}em;height:0.8em;background-color:{_COLOUR}"></span>'
         figure = f'<span style="display:inline-block;width:3.5em;text-align:right">{self.figure}</span>'
-        return f"{figure} {box if self.length else ''}".replace("<1 %", "&lt;1 %").rstrip()
+        whole = f"{figure} {box if self.length else ''}".replace("<1 %", "&lt;1 %").rstrip()
+        return f'<span style="white-space:nowrap">{whole}</span>'

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..core.spread import spread
+from .drawing import Range
 from .money import exact, format_usd
 from .tables import Table
 from .text import one_line, to_html_text
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from ..core.types import Candidate, Decision
 
 __all__ = ["candidates_table", "decision_metadata", "decision_mimebundle"]
 
 _COLUMNS = ("rank", "model", "provider", "priority", "estimated cost", "why not")
+_RANGE = "low to high"
 
 
-def candidates_table(decision: Decision, caption: str = "") -> Table:
-    """Every candidate: the eligible by rank, then the others as configured. The chosen one stands out."""
+def candidates_table(decision: Decision, caption: str = "", *, ranges: bool = False) -> Table:
+    """Every candidate: the eligible by rank, then the others as configured. The chosen one stands out.
+
+    With `ranges`, and where one has a price, also between what its cost lies, on a scale for all.
+    """
     others = [c for c in decision.candidates if not c.eligible]
     rows = [*decision.ranked, *others]
     chosen = (decision.provider_id, decision.model_id)
+    columns: tuple[str, ...] = _COLUMNS
+    cells = [_row(candidate) for candidate in rows]
+    drawn = _ranges(decision, rows) if ranges else []
+    if any(drawn):
+        columns = (*_COLUMNS[:-1], _RANGE, _COLUMNS[-1])
+        cells = [(*row[:-1], span, row[-1]) for row, span in zip(cells, drawn, strict=True)]
     return Table(
-        columns=_COLUMNS,
-        rows=[_row(candidate) for candidate in rows],
+        columns=columns,
+        rows=cells,
         caption=caption,
         right=frozenset({"estimated cost"}),
         strong=frozenset(i for i, c in enumerate(rows) if c.eligible and (c.provider_id, c.model_id) == chosen),
@@ -37,7 +48,7 @@ def candidates_table(decision: Decision, caption: str = "") -> Table:
 def decision_mimebundle(decision: Decision) -> tuple[dict[str, Any], dict[str, Any]]:
     """(data, metadata) of a decision. The data hold no id and no time, so that equal decisions look equal."""
     sentence = _sentence(decision)
-    table = candidates_table(decision)
+    table = candidates_table(decision, ranges=True)
     data = {
         "text/plain": f"{sentence}\n\n{table.to_plain()}",
         "text/html": f"<div><p>{_html_sentence(decision)}</p>\n{table.to_html()}</div>\n",
@@ -68,6 +79,18 @@ def _row(candidate: Candidate) -> tuple[object, ...]:
         _estimate(candidate.estimated_cost),
         "; ".join(f"{code}: {code.detail}" if code.detail else str(code) for code in candidate.reasons),
     )
+
+
+def _ranges(decision: Decision, candidates: Sequence[Candidate]) -> list[Range | None]:
+    """None for what is free or has no price."""
+    spreads = [spread(decision, candidate) for candidate in candidates]
+    most = max((costs.high for costs in spreads if costs is not None), default=Decimal(0))
+    return [
+        Range(f"{format_usd(costs.low)} to {format_usd(costs.high)}", *costs, most)
+        if costs is not None and costs.high
+        else None
+        for costs in spreads
+    ]
 
 
 def _circumstances(decision: Decision) -> str:

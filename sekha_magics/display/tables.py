@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from .bars import Bar
+from .drawing import Drawing
 from .text import one_line, to_html_text
 
 __all__ = ["QUIET", "Table"]
@@ -86,7 +86,7 @@ class Table:
         weight = ";font-weight:bold" if index in self.strong else ""
         return "".join(
             f'<td style="text-align:{side}{weight}">'
-            f"{value.to_html() if isinstance(value, Bar) else to_html_text(cell)}</td>"
+            f"{value.to_html() if isinstance(value, Drawing) else to_html_text(cell)}</td>"
             for value, cell, side in zip(self.rows[index], self._cells[index], sides, strict=True)
         )
 
@@ -114,7 +114,7 @@ def _shown(value: object) -> str:
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value) if isinstance(value, Bar) else one_line(value)
+    return str(value) if isinstance(value, Drawing) else one_line(value)
 
 
 def _all_numbers(values: Any) -> bool:

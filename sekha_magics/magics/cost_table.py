@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..display.bars import Bar
+from ..display.drawing import Columns
 from ..display.money import format_usd
 from ..display.tables import Table
 from ..display.text import clipped
@@ -23,6 +24,7 @@ __all__ = ["CostFrame"]
 
 _GROUPS = 15
 _DAYS = 31
+_CHARTED = 120
 _EMPTY = 6
 _WIDEST = 80
 _NAMES = (40, 28, 20, 14)  # the first that fits
@@ -54,6 +56,30 @@ class CostFrame(ShownFrame):
             if table.width <= _WIDEST:
                 break
         return table
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(include, exclude)
+        names = [str(name) for name in self.columns[: list(self.columns).index("calls")]]
+        if names == ["day"]:
+            spent = [_spent(row, 1) for row in self.itertuples(index=False, name=None)]
+            bundle["text/html"] += _over_time(spent)
+        return bundle
+
+
+def _over_time(spent: Sequence[_Spent]) -> str:
+    """Days as columns, oldest first; nothing where there is no more than one, or nothing to compare."""
+    of_day = {date.fromisoformat(row.names[0][:10]): row for row in spent}
+    if len(of_day) < 2 or not any(row.usd for row in of_day.values()):
+        return ""
+    first, last = max(min(of_day), max(of_day) - timedelta(days=_CHARTED - 1)), max(of_day)
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    shown = [of_day.get(day, _Spent((day.isoformat(),))) for day in days]
+    most = max(shown, key=lambda row: row.usd or Decimal(0))
+    unknown = sum(row.usd is None for row in shown)
+    figures = f"From {first} to {last}, day by day: the most was {format_usd(most.usd)}, on {most.names[0][:10]}."
+    if unknown:
+        figures += f" Of {unknown} day{'s' if unknown > 1 else ''} no price is known."
+    return Columns(figures, [row.usd for row in shown]).to_html()
 
 
 def _spent(row: tuple[Any, ...], names: int) -> _Spent:

@@ -352,6 +352,13 @@ SUBCOMMANDS = {
         "was simulated for that provider. When it ends, what it did to the provider's state is undone. An answer that "
         "is cut was asked for, and costs what it costs.",
     ),
+    "doctor": Table(
+        ("%sekha doctor [--no-probe]",),
+        "Check the whole set-up, from versions to providers and files, and say how to mend what is wrong. Nothing is "
+        "changed, and nothing spent.",
+        (Option(("--no-probe",), "ask no provider whether it is there"),),
+        "`.ok` of the value says whether there is no problem, `.findings` and `.to_frame()` have them all.",
+    ),
     "version": Table(("%sekha version",), "The versions of this package and of what it stands on."),
 }
 TABLES = {"sekha_chat": CHAT, "sekha_route": ROUTE, "sekha_cost": COST, "sekha_sql": SQL}

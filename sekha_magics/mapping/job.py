@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import whereabouts
 from ..ask import Ask, with_messages
+from ..cassette import Order, render
 from ..core.types import Cost, TokenEstimate
 from ..display.money import format_usd
 from ..engine import Engine
@@ -76,6 +77,7 @@ class Job:
         self._quote: Quote | None = None
         self._driver: Generator[None] | None = None
         self._complete = False
+        self._order: Order | None = None
         # Protects the driver, which two loops may drive.
         self._lock = threading.RLock()
 
@@ -197,6 +199,7 @@ class Job:
 
     def _drive(self) -> Generator[None]:
         """Each step waits until something is new: first the pilot and its quote, then all the rest."""
+        order = self._recorded_in_order()
         try:
             with self._bar() as bar:
                 yield from self._ask([self._pending[key] for key in self._pilot if key not in self._results], bar)
@@ -210,6 +213,17 @@ class Job:
         finally:
             if self._kept is not None:
                 self._kept.close()
+            _settle(order)
+
+    def _recorded_in_order(self) -> Order | None:
+        """What lets a cassette that records hold the answers in the order of the rows; None where none records."""
+        cassette = self._asking.engine.cassette
+        if cassette is None or cassette.mode not in ("record", "auto"):
+            return None
+        if self._order is None:
+            messages = (item.messages for item in self._to_ask.values())
+            self._order = cassette.order(render("chat", each, self._base.options).key for each in messages)
+        return self._order
 
     def _ask(self, pending: list[Pending], bar: _Bar | None) -> Generator[None]:
         if not pending:
@@ -301,6 +315,14 @@ class Job:
         done = sum(key in self._results for key in self._pending)
         bar: AbstractContextManager[_Bar] = tqdm(total=len(self._pending), initial=done, unit="prompt")
         return bar
+
+
+def _settle(order: Order | None) -> None:
+    try:
+        if order is not None:
+            order.settle()
+    except OSError as error:
+        warnings.warn(f"The cassette holds the answers in the order they came: {error}", stacklevel=2)
 
 
 def _say(line: str) -> None:

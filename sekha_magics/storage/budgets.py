@@ -24,7 +24,7 @@ from ..core.budget import Figures
 from .forks import renew_in_child
 from .liveness import Alive, is_alive
 from .migrations import migrations
-from .sqlite import Database, WalRefused
+from .sqlite import Database, WalRefused, log_refused
 
 __all__ = ["BudgetFile", "Demand", "Lease", "Refused", "Threshold"]
 
@@ -72,7 +72,17 @@ class BudgetFile:
         self._lock = threading.Lock()
         self._sign: Alive | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._shared: bool | None = None
         renew_in_child(self)
+
+    @property
+    def per_kernel(self) -> bool:
+        """Whether this kernel counts for itself, since it can share no file with the others. Never raises."""
+        if self._folder is not None:
+            return True
+        if self._shared is None:
+            self._shared = log_refused(self.path) is None
+        return not self._shared
 
     def reserve(self, amount: int, demands: Sequence[Demand]) -> Lease | Refused:
         """Reserve `amount` on every account, or on none when one of them has no room for it."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 import weakref
@@ -25,7 +26,7 @@ from .aside import set_aside
 from .migrations import APPLIED, Migration, Standing, record, standing
 from .paths import private_directory, private_file
 
-__all__ = ["BUSY_SECONDS", "Damaged", "Database", "MadeByNewerVersion", "WalRefused"]
+__all__ = ["BUSY_SECONDS", "Damaged", "Database", "MadeByNewerVersion", "WalRefused", "log_refused"]
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for the others before it gives up; a commit takes a tenth of a millisecond."""
@@ -300,6 +301,27 @@ class Database:
         wal = self.path.with_name(self.path.name + "-wal")
         mode = "?mode=ro" if wal.exists() else "?immutable=1"
         return sqlite3.connect(address + mode, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def log_refused(path: Path) -> WalRefused | None:
+    """Why the file at `path` can have no log, or None where it can.
+
+    Without such a file it is tried in a folder beside it, which is removed again. None also where nothing can be tried:
+    whoever uses the file meets that trouble, as any other.
+    """
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        return None
+    with tempfile.TemporaryDirectory(prefix=".sekha-tried-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        database = Database(path if path.exists() else Path(folder) / path.name, "SELECT 1")
+        try:
+            database.connect()
+        except WalRefused as refused:
+            return refused
+        except (sqlite3.Error, OSError):
+            return None
+        finally:
+            database.close()
+    return None
 
 
 def _use_rollback(connection: sqlite3.Connection) -> None:

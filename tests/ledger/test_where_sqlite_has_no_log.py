@@ -116,7 +116,23 @@ def test_budgets_hold_for_each_kernel_alone_and_a_warning_says_so(folder: Path) 
             assert isinstance(file.reserve(60, [Demand("day", 100)]), Lease)
             assert isinstance(file.reserve(60, [Demand("day", 100)]), Refused)
         assert len(caught) == 1 and file.figures(["day"])["day"].reserved == 60
+        assert file.per_kernel
         file.close()
+
+
+def test_a_file_of_budgets_knows_before_anything_is_spent_whether_it_is_shared(folder: Path, tmp_path: Path) -> None:
+    (folder / "budgets.sqlite").touch()
+    assert BudgetFile(folder / "budgets.sqlite").per_kernel
+    sound = tmp_path / "sound"
+    assert not BudgetFile(sound / "budgets.sqlite").per_kernel
+    sound.mkdir()
+    shared = BudgetFile(sound / "budgets.sqlite")
+    assert not shared.per_kernel and list(sound.iterdir()) == []
+    assert isinstance(shared.reserve(60, [Demand("day", 100)]), Lease)
+    assert not shared.per_kernel
+    shared.close()
+    (sound / "budgets.sqlite").write_bytes(b"no database at all, and long enough to be one" * 50)
+    assert not BudgetFile(sound / "budgets.sqlite").per_kernel
 
 
 def test_what_is_forgotten_leaves_the_spool_too_or_an_error_says_who_has_it(folder: Path) -> None:

@@ -121,6 +121,7 @@ def test_subcommands_and_their_words_are_offered(shell: InteractiveShell) -> Non
     assert ours(shell, "%sekha |") == list(SUBCOMMANDS)
     assert ours(shell, "%sekha mo|") == ["models"]
     assert ours(shell, "%sekha config |") == ["show", "check", "trust", "migrate"]
+    assert ours(shell, "%sekha doc|") == ["doctor"] and "--no-probe" in ours(shell, "%sekha doctor |")
     assert ours(shell, "%sekha budget |") == ["session", "notebook", "day", "month"]
     assert ours(shell, "%sekha health --p|") == ["--probe"]
     assert ours(shell, "%sekha keys set OPENA|") == ["OPENAI_API_KEY"]

@@ -127,3 +127,30 @@ def test_money_stays_exact_when_it_is_summed(run: Run, registry: Registry) -> No
         spend(registry, "0.1", notebook="/n.ipynb")
     frame = run("%sekha_cost").value
     assert frame.groupby("provider_id", observed=True)["cost_usd"].sum().tolist() == [Decimal(1)]
+
+
+def test_days_are_drawn_as_columns_beside_the_table_and_told_in_a_sentence(run: Run, registry: Registry) -> None:
+    spend(registry, "0.1", day=0)
+    one = run("%sekha_cost --by day").value._repr_mimebundle_()["text/html"]
+    assert "<svg" not in one
+    spend(registry, "0.4", day=2)
+    spend(registry, None, day=3)
+    shown = run("%sekha_cost --by day").value._repr_mimebundle_()
+    svg = shown["text/html"].partition("<svg")[2]
+    # Two days with a cost, one that is not known, and one on which there was no call.
+    assert svg.count("<rect") == 3 and svg.count("stroke-dasharray") == 1 and 'aria-label="4 columns"' in svg
+    assert "the most was <span>$</span>0.40, on" in svg and "Of 1 day no price is known." in svg
+    assert "svg" not in shown["text/plain"] and "svg" not in run("%sekha_cost --by model").value.to_html()
+
+
+def test_very_many_days_are_drawn_up_to_the_last(run: Run, registry: Registry) -> None:
+    for day in (0, 400, 401):
+        spend(registry, "1", day=day)
+    shown = run("%sekha_cost --by day").value._repr_mimebundle_()["text/html"]
+    assert 'aria-label="120 columns"' in shown and shown.partition("<svg")[2].count("<rect") == 2
+
+
+def test_days_that_cost_nothing_are_not_drawn(run: Run, registry: Registry) -> None:
+    spend(registry, "0", day=0)
+    spend(registry, "0", day=1)
+    assert "<svg" not in run("%sekha_cost --by day").value._repr_mimebundle_()["text/html"]

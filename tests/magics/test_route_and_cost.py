@@ -35,6 +35,23 @@ def test_route_shows_the_choice_and_every_candidate_and_sends_nothing(run: Run, 
     assert Parrot.heard == []
 
 
+def test_route_says_and_draws_between_what_the_cost_of_each_candidate_lies(
+    run: Run, registry: Registry, parrot: Callable[..., Registry]
+) -> None:
+    dear = {"model_id": "dear", "tasks": ["chat_small"], "price": {"input": 10, "output": 20}}
+    registry.register_provider({"id": "free", "type": "ollama", "models": [{"model_id": "f", "tasks": ["chat_small"]}]})
+    registry.register_provider({"id": "shop", "type": "parrot", "models": [dear]})
+    ran = run("%sekha_route --max-tokens 100 why is the sky blue?")
+    head, _, *rows = ran.plain.splitlines()[3:]
+    assert "low to high" in head
+    priced = {name: " to $" in next(row for row in rows if name in row.split()) for name in ("echo", "dear", "f")}
+    assert priced == {"echo": True, "dear": True, "f": False}
+    html = ran.outputs[0].data["text/html"]
+    assert html.count("<svg") == html.count("drawn on one scale") == sum(" to $" in row for row in rows)
+    parrot(price=False)
+    assert "low to high" not in run("%sekha_route hi").plain
+
+
 def test_route_draws_its_decision_once(run: Run) -> None:
     ran = run("%sekha_route")
     assert len(ran.outputs) == 1

@@ -64,6 +64,19 @@ def test_health_shows_an_open_breaker_and_resets_it_for_one_provider_or_all(run:
     assert "There is no provider" in str(run("%sekha health --reset cag").error)
 
 
+def test_health_shows_the_share_of_errors_and_the_course_of_latencies(run: Run, registry: Registry) -> None:
+    quiet = run("%sekha health")
+    assert "latency" not in quiet.stdout and "last error" not in quiet.stdout
+    for ms in (100, 300, 200):
+        registry.state.succeeded("cage", "echo", ms)
+    registry.state.failed("cage", errors.ServerFailed("<b>no</b>"))
+    ran = run("%sekha health")
+    assert "25 % ██" in ran.stdout and "200 ms (100 to 300) ▃█▆" in ran.stdout
+    html = ran.value._repr_mimebundle_()["text/html"]
+    assert "the course of the last 3" in html and "<b>" not in html
+    assert list(ran.value["latency_p50_ms"]) == [200] and "latency" not in ran.value.columns
+
+
 def test_the_log_shows_the_newest_first_and_says_where_it_is(run: Run, registry: Registry) -> None:
     for word in ("one", "two", "three"):
         run(f"%sekha_chat -q -c {word} {word}")
@@ -96,6 +109,22 @@ def test_many_rows_are_cut_and_said_to_be(run: Run, registry: Registry) -> None:
 def test_version_names_what_it_stands_on(run: Run) -> None:
     shown = run("%sekha version").stdout
     assert __version__ in shown and "duckdb" in shown
+
+
+def test_the_doctor_looks_at_the_registry_in_use_and_says_how_to_mend(run: Run, registry: Registry) -> None:
+    hostile = {"id": "odd", "type": "parrot", "models": [{"model_id": "<b>x", "tasks": ["chat_small"]}]}
+    registry.register_provider(hostile | {"options": {"fail": "ServerFailed"}})
+    assert run("%sekha_chat -q -m odd/<b>x hi").error is not None
+    ran = run("%sekha doctor")
+    found = {finding.check: finding for finding in ran.value.findings}
+    assert "a mapping: sound" in found["configuration"].found
+    assert found["provider cage"].found.startswith("answers") and found["streaming"].level == "ok"
+    assert ran.value.ok and ran.value.summary in ran.stdout
+    assert "<script" not in ran.value.to_html() and "not asked now" in run("%sekha doctor --no-probe").stdout
+    assert isinstance(run("%sekha doctor now").error, UsageError)
+    run("%config SekhaMagics.stream = False")
+    assert registry.session_id  # it was not closed
+    assert run("%sekha_chat -q still here").error is None
 
 
 @pytest.mark.parametrize("cell", ["%sekha", "%sekha --help", "%sekha ?", "%sekha help"])
@@ -327,6 +356,19 @@ def test_a_budget_is_shown_set_and_lifted(run: Run, registry: Registry) -> None:
 
 def test_a_limit_of_nothing_is_all_used(run: Run) -> None:
     assert "██████████ 100 %" in run("%sekha budget day 0").stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the memory that processes share elsewhere")
+def test_a_budget_that_no_other_kernel_shares_says_so(run: Run, registry: Registry, own_directories: Path) -> None:
+    assert "this kernel alone" not in run("%sekha budget").stdout
+    # A folder in the place of the memory that processes share makes SQLite refuse in earnest.
+    registry.close()
+    (own_directories / "budgets.sqlite-shm").mkdir(parents=True)
+    (own_directories / "budgets.sqlite").touch()
+    with pytest.warns(RuntimeWarning, match="this kernel alone"):
+        shown = run("%sekha budget")
+    assert "hold for this kernel alone" in shown.stdout and "SEKHA_HOME" in shown.stdout
+    assert registry.budget.per_kernel
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,9 @@ window.sekhaLab = {
       for (const element of area.querySelectorAll("*")) {
         if (element.closest("mjx-container")) continue;
         const name = element.localName;
-        if (["script", "style", "link", "meta", "base", "iframe", "object", "embed", "img", "svg", "form", "video",
-             "audio", "source", "template", "input", "button"].includes(name)) {
+        if (["script", "style", "link", "meta", "base", "iframe", "object", "embed", "img", "form", "video",
+             "audio", "source", "template", "input", "button", "foreignObject", "use", "image", "animate", "set",
+             ].includes(name) || (name === "svg" && element.getAttribute("role") !== "img")) {
           found.push(name);
         }
         for (const { name: attribute, value } of element.attributes) {

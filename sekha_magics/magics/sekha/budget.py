@@ -17,6 +17,11 @@ __all__ = ["budget"]
 
 _BAR = 10
 _LIFTED = {"none", "off"}
+_OUTLOOK = "Days and months are those of UTC; `%sekha budget session 0.50` sets a limit for this session."
+_ALONE = (
+    "These hold for this kernel alone, and until it ends: the file system lets kernels share no file. "
+    "Set SEKHA_HOME to a folder on a disk of this machine."
+)
 
 
 def budget(arguments: Arguments) -> pd.DataFrame:
@@ -41,7 +46,7 @@ def budget(arguments: Arguments) -> pd.DataFrame:
     return ShownFrame(
         frame,
         caption="budget, in USD",
-        footnotes=("Days and months are those of UTC; `%sekha budget session 0.50` sets a limit for this session.",),
+        footnotes=(_ALONE, _OUTLOOK) if in_force.per_kernel else (_OUTLOOK,),
         column={**dict.fromkeys(("limit", "spent", "reserved", "left"), amount), "used": _bar},
     )
 

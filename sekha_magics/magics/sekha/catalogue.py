@@ -33,15 +33,17 @@ def tasks(arguments: Arguments) -> list[str]:
 
 
 def health(arguments: Arguments) -> pd.DataFrame:
-    from ..shown import ShownFrame
+    from ..health_table import HealthFrame
 
     no_words(arguments)
     probe = "probe" in arguments.values
     if "reset" in arguments.values:
         registry().reset(arguments.values["reset"] or None)
-    return ShownFrame(
-        registry().health(probe=probe),
+    in_use = registry()
+    return HealthFrame(
+        in_use.health(probe=probe),
+        in_use.state.recent_latencies(),
         caption="providers, asked just now" if probe else "providers, as seen in this session",
-        footnotes=rehearsed(registry()),
+        footnotes=rehearsed(in_use),
         empty="no provider is configured",
     )
