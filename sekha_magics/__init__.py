@@ -22,6 +22,7 @@ _HOME_OF = {
     "bill": "billing",
     "Provider": "providers.base",
     "ProviderType": "core.provider_types",
+    "Chat": "widgets",
     "Decision": "core.types",
     "Reply": "core.types",
 }

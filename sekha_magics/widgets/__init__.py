@@ -1,1 +1,7 @@
-"""Widgets of a notebook, each with a text and a table that say the same in a saved file."""
+"""Widgets of a notebook: a conversation, and what is spent. Each is a text and a table, too, for a saved file."""
+
+from __future__ import annotations
+
+from .chat import Chat
+
+__all__ = ["Chat"]

@@ -201,6 +201,12 @@ function stateWords(state, say) {
   return words[state] ?? state;
 }
 
+/** Of a model, zero is a price: it is free. @param {Usd} usd @param {Say} say */
+function estimate(usd, say) {
+  if (usd === null) return money(usd);
+  return amount(usd)?.digits ? say("about %1", money(usd)) : say("free");
+}
+
 /** @param {string | null} outcome @param {Say} say */
 function outcomeWords(outcome, say) {
   /** @type {Record<string, string>} */
@@ -279,6 +285,7 @@ function h(tag, props, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = new Set(["svg", "g", "rect", "line"]);
+const CONTROLS = new Set(["button", "input", "summary"]);
 /** @type {WeakMap<Node, string>} */
 const keys = new WeakMap();
 /** @type {WeakMap<Element, Record<string, unknown>>} */
@@ -313,7 +320,11 @@ function patch(parent, /** @type {Child[]} */ sketches) {
 /** @param {Sketch | string} sketch @returns {ChildNode} */
 function made(sketch) {
   if (typeof sketch === "string") return document.createTextNode(sketch);
-  return SHAPES.has(sketch.tag) ? document.createElementNS(SVG, sketch.tag) : document.createElement(sketch.tag);
+  if (SHAPES.has(sketch.tag)) return document.createElementNS(SVG, sketch.tag);
+  const element = document.createElement(sketch.tag);
+  // In a notebook, JupyterLab takes Enter and the arrows for itself from all but those that say this of themselves.
+  if (CONTROLS.has(sketch.tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
+  return element;
 }
 
 /** @param {HTMLElement} element @param {Sketch} sketch */
@@ -410,8 +421,9 @@ function chart(spend, say) {
   );
   return [
     h("figure", { key: "chart", class: "sekha-chart" },
+      h("figcaption", { class: "sekha-quiet" }, say("%1 %2 at most", money(most), unit)),
       h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label }, shapes, h("line", axis)),
-      h("div", { class: "sekha-period", "aria-hidden": "true" }, h("span", {}, period[0]), h("span", {}, say("%1 %2 at most", money(most), unit)), h("span", {}, period[1])),
+      h("div", { class: "sekha-period", "aria-hidden": "true" }, ...[...new Set(period)].map((time) => h("span", {}, time))),
       h("ul", { class: "sekha-legend" }, names.map((name, n) =>
         h("li", { key: n }, h("span", { class: `sekha-swatch sekha-series-${n}`, "aria-hidden": "true" }), name)))),
     h("details", { key: "table" },
@@ -799,7 +811,7 @@ export class Panel {
         h("td", { class: "sekha-number" }, one.rank === null ? "–" : String(one.rank)),
         h("td", {},
           h("span", { class: "sekha-name" }, modelName(one, say)),
-          h("span", { class: "sekha-facts sekha-quiet" }, say("priority %1, about %2", one.priority, money(one.estimated_usd))),
+          h("span", { class: "sekha-facts sekha-quiet" }, say("priority %1, %2", one.priority, estimate(one.estimated_usd, say))),
           one.eligible ? null : h("ul", {}, one.reasons.map(({ code, detail }, r) =>
             h("li", { key: r }, detail ? `${code}: ${detail}` : code)))))))); // prettier-ignore
   }
