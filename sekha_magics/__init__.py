@@ -23,6 +23,7 @@ _HOME_OF = {
     "Provider": "providers.base",
     "ProviderType": "core.provider_types",
     "Chat": "widgets",
+    "Dashboard": "widgets",
     "Decision": "core.types",
     "Reply": "core.types",
 }

@@ -39,7 +39,7 @@ from sekha_magics.mapping.answers import Answer, Quote
 from sekha_magics.mapping.job import Job
 from sekha_magics.memory.store import Memory
 from sekha_magics.registry import Registry, get_registry, set_registry
-from sekha_magics.widgets import Chat
+from sekha_magics.widgets import Chat, Dashboard
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -286,6 +286,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),
+    "dashboard": methods(Dashboard),
     "chat": methods(Chat),
     "decision": fields(Decision),
     "candidate": fields(Candidate),

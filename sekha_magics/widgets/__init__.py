@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .chat import Chat
+from .dashboard import Dashboard
 
-__all__ = ["Chat"]
+__all__ = ["Chat", "Dashboard"]

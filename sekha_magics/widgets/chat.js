@@ -212,11 +212,7 @@ export default {
     showTurns();
     showAsking();
     showSpent();
-    // Until the kernel has heard and answered something, it listens only between two cells; and until the page has a
-    // subshell for widgets, which takes a moment, it cannot be told by that.
-    const looks = [0, 500, 3000].map((ms) => setTimeout(() => model.send({ type: "look" }), ms));
     return () => {
-      looks.forEach(clearTimeout);
       for (const [event, listener] of listeners) model.off(event, listener);
       root.remove();
     };

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,7 @@ class Page(anywidget.AnyWidget):
     """
 
     def __init__(self, heard: Callable[[Mapping[str, Any]], None], gone: Callable[[], None], **traits: Any) -> None:
-        # A message of the page goes to the shell or subshell that spoke last, and who speaks in the context of a cell
-        # speaks for the main shell: there the next message would wait for the end of the cell that runs.
-        self._context = copy_context()
-        # Protects the context, and keeps the messages of several threads apart.
+        # Keeps what several threads say apart.
         self._telling = threading.RLock()
         self._heard, self._gone = heard, gone
         super().__init__(**traits)
@@ -44,18 +40,17 @@ class Page(anywidget.AnyWidget):
         """Send to every place the widget is shown; nothing once it is closed."""
         with self._telling:
             if self.comm is not None:
-                self._context.copy().run(self.send, dict(message))
+                self.send(dict(message))
 
     def show(self, **traits: Any) -> None:
         """Set what is synchronised."""
+        with self._telling, self.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)
 
-        def change() -> None:
-            with self.hold_sync():
-                for name, value in traits.items():
-                    setattr(self, name, value)
-
-        with self._telling:
-            self._context.copy().run(change)
+    def open(self) -> None:
+        super().open()
+        self._hear_at_any_time()
 
     def close(self) -> None:
         open_before = self.comm is not None
@@ -63,15 +58,18 @@ class Page(anywidget.AnyWidget):
         if open_before:
             self._gone()
 
+    def _send(self, msg: Mapping[str, Any], buffers: Any = None) -> None:
+        super()._send(msg, buffers=buffers)
+        self._hear_at_any_time()
+
+    def _hear_at_any_time(self) -> None:
+        # A page sends by a subshell of its own, past the cell that runs. But ipykernel notes in a comm which shell
+        # spoke last and takes the next message there; a thread speaks for the main shell, where messages wait.
+        if self.comm is not None:
+            self.comm.__dict__.pop("_reply_subshell_id", None)
+
     def _hear(self, _widget: object, content: object, _buffers: object) -> None:
-        with self._telling:
-            self._context = copy_context()
-        if not isinstance(content, Mapping):
-            return
-        if content.get("type") == "look":
-            # Said only for that: from now on the page's messages take the way this one could have taken.
-            self.tell({"type": "here"})
-        else:
+        if isinstance(content, Mapping):
             self._heard(content)
 
 

@@ -600,7 +600,7 @@ export class Panel {
     const replayed = session.replayed_calls ? `, ${say("%1 replayed", grouped(session.replayed_calls))}` : "";
     return this.#section("session", say("This session"),
       h("p", { class: "sekha-total" }, h("strong", {}, cost(session, say)), ` ${say("in %1", calls + replayed)}`),
-      session.notebook ? h("p", { class: "sekha-quiet" }, session.notebook) : null); // prettier-ignore
+      session.notebook ? h("p", { class: "sekha-quiet", title: session.notebook }, session.notebook.replace(/^.*[/\\]/, "")) : null); // prettier-ignore
   }
 
   /** @param {State} state */
@@ -669,6 +669,7 @@ export class Panel {
         h("input", { id: id(scope), type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false",
           placeholder: say("no limit"), value: this.#drafts.get(scope) ?? limit_usd ?? "",
           "aria-describedby": `${this.#name}-limits`, "aria-invalid": wrong ? "true" : null,
+          onkeydown: submitOnEnter,
           oninput: (/** @type {Event} */ event) => this.#type(scope, limit_usd, /** @type {HTMLInputElement} */ (event.target).value) })); // prettier-ignore
     });
     const submit = (/** @type {Event} */ event) => {
@@ -742,7 +743,7 @@ export class Panel {
         one.calls === 1 ? say("1 call") : say("%1 calls", grouped(one.calls)),
         ...(one.error_rate ? [say("%1 failed", percent(one.error_rate))] : []),
         ...(one.latency_p50_ms === null ? [] : [say("%1 at the median", latency(one.latency_p50_ms))]),
-        ...(one.failures ? [say("%1 failures in a row", one.failures)] : []),
+        ...(one.failures > 1 ? [say("%1 failures in a row", one.failures)] : []),
       ];
       const message = /** @type {Request} */ ({ type: "reset", provider_id: one.provider_id });
       return h("li", { key: one.provider_id, class: one.state === "closed" ? "" : "sekha-away" },
@@ -845,6 +846,13 @@ export class Panel {
   }
 }
 
+/** In a notebook, JupyterLab keeps the browser from doing it. @param {KeyboardEvent} event */
+function submitOnEnter(event) {
+  if (event.key !== "Enter" || event.isComposing) return;
+  event.preventDefault();
+  /** @type {HTMLInputElement} */ (event.target).form?.requestSubmit();
+}
+
 /** What was typed as a limit: null for none, undefined where it is not an amount. @param {string} typed */
 function limitOf(typed) {
   const text = typed.replace(/[\s$]/g, "");
@@ -879,7 +887,7 @@ export default {
       return new Promise((resolve, reject) => {
         const late = setTimeout(() => {
           waiting.delete(id);
-          reject(new Error(`The kernel did not answer within ${ANSWER_SECONDS} s. It may be busy, or gone: look again, or restart it.`));
+          reject(new Error(`The kernel did not answer within ${ANSWER_SECONDS} s. It may be busy, or gone: try again, or restart it.`));
         }, ANSWER_SECONDS * 1000); // prettier-ignore
         waiting.set(id, {
           resolve: (result) => (clearTimeout(late), resolve(result)),
@@ -890,45 +898,44 @@ export default {
     }
 
     const panel = new Panel(el, { request });
-
-    async function begin() {
-      try {
-        const { snapshot } = await request({ type: "resend" });
-        if (snapshot) follow(snapshot);
-      } catch (error) {
-        panel.fail(error instanceof Error ? error.message : String(error));
-      }
-    }
+    const begin = () => model.send({ type: "open", view });
 
     /** @param {Snapshot | Change} message */
     function follow(message) {
+      // A change of what a later snapshot holds, or from before the first one.
+      if (message.type === "change" && (!current || message.sequence <= current.sequence)) return;
       try {
         current = applyMessage(current, message);
-        panel.update(current.state);
       } catch {
         current = null;
-        void begin();
+        begin();
+        return;
       }
+      panel.update(current.state);
     }
 
-    /** @param {any} message */
+    /** @param {any} message  for all views of the widget */
     function hear(message) {
-      if (message.type === "snapshot") follow(message);
-      else if (message.type === "change") {
-        // Before the first snapshot, and of what it already holds, nothing is missed.
-        if (current && message.sequence > current.sequence) follow(message);
-      } else if (waiting.has(message.id)) {
-        const { resolve, reject } = /** @type {any} */ (waiting.get(message.id));
+      const asker = waiting.get(message.id);
+      if (message.type === "snapshot" || message.type === "change") follow(message);
+      else if (asker) {
         waiting.delete(message.id);
-        if (message.ok) resolve(message);
-        else reject(new Error([message.error, message.hint].filter(Boolean).join(" ")));
+        if (message.ok) asker.resolve(message);
+        else asker.reject(new Error([message.error, message.hint].filter(Boolean).join(" ")));
       }
     }
 
     model.on("msg:custom", hear);
-    void begin();
+    begin();
+    // The page needs a moment for the subshell by which messages pass a running cell: one sent before waits for its end.
+    const again = [500, 2000].map((ms) => setTimeout(() => current ?? begin(), ms));
+    const late = setTimeout(() => {
+      if (!current) panel.fail("The kernel does not answer. If a cell is running, it will when that has ended; if not, run this cell again.");
+    }, 5000); // prettier-ignore
     return () => {
+      [...again, late].forEach(clearTimeout);
       model.off("msg:custom", hear);
+      model.send({ type: "left", view });
       panel.dispose();
     };
   },

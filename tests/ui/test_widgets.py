@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -159,3 +160,182 @@ def test_nothing_in_a_conversation_keeps_anybody_out_in_any_theme(lab: Lab, page
         page.wait_for_timeout(300)
         assert violations(page, ".sekha-chat") == []
         picture(notebook, page, f"chat-{theme.split(' ', 1)[1].lower().replace(' ', '-')}")
+
+
+def dashboard(lab: Lab, page: Page, *cells: str, setup: str = SETUP.format(options="")) -> tuple[Notebook, Locator]:
+    notebook = lab.open(page, [setup, "dashboard = sekha.Dashboard(); dashboard", *cells])
+    notebook.run(0)
+    notebook.run(1)
+    panel = notebook.output(1).locator(".sekha-panel")
+    expect(panel.get_by_role("heading", name="This session")).to_be_visible()
+    return notebook, panel
+
+
+def test_the_dashboard_shows_a_running_cell_and_cancels_it(lab: Lab, page: Page) -> None:
+    slow = SETUP.format(options="pause=0.05, answer='slow ' * 1200")
+    ask = "sekha.get_registry().chat('Go on.', stream=True)"
+    notebook, panel = dashboard(lab, page, ask, "'free again'", setup=slow)
+    notebook.start(2)
+    running = panel.locator(".sekha-running")
+    expect(running).to_contain_text("echo at cage")
+    expect(running).to_contain_text("1 s")
+    running.get_by_role("button", name="Cancel echo at cage").click()
+    expect(notebook.output(2)).to_contain_text("KeyboardInterrupt", timeout=15_000)
+    expect(running).to_contain_text("Nothing is running.")
+    expect(panel.locator(".sekha-decisions")).to_contain_text("interrupted")
+    expect(panel.locator(".sekha-session")).to_contain_text("in 1 call")
+    notebook.assert_nothing_left_the_machine()
+
+
+def test_a_dashboard_is_drawn_and_heard_also_when_all_cells_are_run_at_once(lab: Lab, page: Page) -> None:
+    slow = SETUP.format(options="pause=0.05, answer='slow ' * 1200")
+    notebook = lab.open(page, [slow, "sekha.Dashboard()", "sekha.get_registry().chat('Go on.', stream=True)"])
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+    notebook.output(1).get_by_role("button", name="Cancel echo at cage").click(timeout=30_000)
+    expect(notebook.output(2)).to_contain_text("KeyboardInterrupt", timeout=15_000)
+
+
+def test_limits_are_set_and_refused_at_the_form_and_candidates_open_by_keyboard(lab: Lab, page: Page) -> None:
+    ask = "reg = sekha.get_registry(); reg.chat('What is it?')"
+    notebook, panel = dashboard(lab, page, ask, "str(reg.budget.lines()[0].limit.usd), reg.chat('Again?').text")
+    notebook.run(2)
+    panel.get_by_text("Set limits").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(panel.get_by_label("session", exact=True)).to_be_focused()
+    page.keyboard.type("much")
+    page.keyboard.press("Enter")
+    expect(panel.get_by_role("alert")).to_contain_text("much is not an amount in USD")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("999999999")
+    page.keyboard.press("Enter")
+    expect(panel.get_by_role("alert")).to_contain_text("It is an amount in USD from 0 to")
+    expect(panel.get_by_label("session", exact=True)).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0.5")
+    page.keyboard.press("Enter")
+    expect(panel.locator(".sekha-budgets")).to_contain_text("of $0.50")
+    expect(panel.get_by_role("alert")).to_have_count(0)
+    decision = panel.locator(".sekha-decisions").get_by_role("button", name="echo at cage")
+    decision.focus()
+    page.keyboard.press("Enter")
+    expect(panel.locator(".sekha-candidates")).to_contain_text("wrong_task")
+    notebook.run(3)
+    expect(panel.locator(".sekha-decisions .sekha-disclosure")).to_have_count(2)
+    expect(panel.locator(".sekha-candidates")).to_be_visible()
+    assert "0.5" in notebook.outputs(3)[0]["data"]["text/plain"]
+    assert notebook.dialogs == []
+
+
+def test_every_control_of_the_dashboard_is_reached_by_tab(lab: Lab, page: Page) -> None:
+    notebook, panel = dashboard(lab, page, "sekha.get_registry().chat('What is it?')")
+    notebook.run(2)
+    expect(panel.locator(".sekha-disclosure")).to_have_count(1)
+    panel.get_by_text("Set limits").focus()
+    page.keyboard.press("Enter")
+    controls = panel.locator("button:visible, input:visible, summary:visible")
+    for index in range(controls.count()):
+        expect(controls.nth(index)).to_be_focused()
+        page.keyboard.press("Tab")
+
+
+def test_two_views_of_one_dashboard_and_a_reloaded_page_stay_right(lab: Lab, page: Page) -> None:
+    notebook, first = dashboard(lab, page, "dashboard", "sekha.get_registry().chat('What is it?')")
+    notebook.run(2)
+    second = notebook.output(2).locator(".sekha-panel")
+    expect(second.get_by_role("heading", name="This session")).to_be_visible()
+    for _ in range(2):
+        notebook.run(3)
+    for panel in (first, second):
+        expect(panel.locator(".sekha-session")).to_contain_text("in 2 calls")
+    notebook.save()
+    page.reload()
+    page.wait_for_function("() => window.jupyterapp !== undefined")
+    name = page.evaluate("() => window.jupyterapp.restored.then(() => document.title)")
+    assert name
+    page.evaluate("path => window.sekhaLab.open(path)", notebook_name(lab))
+    again = page.locator(".jp-Notebook .jp-Cell").nth(1).locator(".sekha-panel")
+    expect(again.locator(".sekha-session")).to_contain_text("in 2 calls", timeout=30_000)
+
+
+def notebook_name(lab: Lab) -> str:
+    """Of the one that was saved last."""
+    return max(lab.root.glob("*.ipynb"), key=lambda path: path.stat().st_mtime).name
+
+
+HOSTILE = """
+import sekha_magics as sekha
+from tests.display.hostile import TEXTS
+from tests.magics.parrot import PRICE, Parrot
+names = [" ".join(text.split())[:200] for text in TEXTS if text.strip()]
+as_known = {{"task": "chat_small", "context_window": 100_000, "price": PRICE}}
+models = [{{"model_id": name}} | as_known for name in dict.fromkeys(names) if name.isprintable()]
+registry = sekha.Registry.from_dict({{"llm_providers": []}})
+registry.register_provider({{"id": "cage", "type": "parrot", "models": models, "options": {options}}}, Parrot)
+sekha.set_registry(registry)
+""".strip()
+ASK_EACH = """
+for name in [model["model_id"] for model in models]:
+    try:
+        registry.chat("What is it?", model=f"cage/{name}")
+    except sekha.SekhaError as error:
+        print(type(error).__name__)
+""".strip()
+
+
+def test_hostile_names_and_errors_fire_nothing_in_the_dashboard(lab: Lab, page: Page) -> None:
+    setup = HOSTILE.format(options="{}")
+    notebook, panel = dashboard(lab, page, ASK_EACH, "dashboard", setup=setup)
+    notebook.run(2)
+    expect(panel.locator(".sekha-spend tbody tr").nth(5)).to_be_visible()
+    expect(panel.locator(".sekha-disclosure")).to_have_count(20)
+    panel.locator(".sekha-disclosure").first.click()
+    expect(panel.locator(".sekha-candidates tbody tr").first).to_be_visible()
+    notebook.run(3)
+    notebook.touch_everything()
+    page.wait_for_timeout(500)
+    assert notebook.fired() == 0 and notebook.dialogs == []
+    assert set(notebook.suspects()) <= {"form", "button", "input", "svg"}
+    notebook.assert_nothing_left_the_machine()
+
+
+def test_nothing_in_the_dashboard_keeps_anybody_out_in_any_theme(lab: Lab, page: Page) -> None:
+    page.set_viewport_size({"width": 1000, "height": 1900})
+    cells = (
+        "reg = sekha.get_registry()\nfor n in range(3): reg.chat('word ' * 40 * n + 'now')\n"
+        "reg.budget.set(day='2'); reg.simulate('cage', down=True)",
+        "try: reg.chat('Anyone?')\nexcept sekha.SekhaError: reg.budget.set(session=reg.budget.lines()[0].spent)",
+    )
+    notebook, panel = dashboard(lab, page, *cells)
+    for index in (2, 3):
+        notebook.run(index)
+    expect(panel.locator(".sekha-providers")).to_contain_text("resting after failures")
+    panel.get_by_text("Set limits").click()
+    panel.get_by_text("The chart as a table").click()
+    panel.locator(".sekha-disclosure").first.click()
+    expect(panel.locator(".sekha-candidates")).to_be_visible()
+    for theme in THEMES:
+        notebook.use_theme(theme)
+        page.wait_for_timeout(300)
+        assert violations(page, ".sekha-panel") == []
+        picture(notebook, page, f"dashboard-{theme.split(' ', 1)[1].lower().replace(' ', '-')}")
+
+
+def test_both_are_read_in_a_notebook_opened_without_trust(lab: Lab, page: Page, tmp_path: Path) -> None:
+    ask = "chat.ask('What **stays**?')"
+    notebook, chat = conversation(lab, page, ask, "sekha.Dashboard()")
+    for index in (2, 3):
+        notebook.run(index)
+    expect(chat.get_by_role("log")).to_contain_text("echo at cage")
+    expect(notebook.output(1)).to_contain_text("Conversation lesson: 1 question")
+    file = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), nbformat.v4.new_code_cell("2")])
+    for cell, index in zip(file.cells, (1, 3), strict=True):
+        cell.outputs = [nbformat.from_dict(output) for output in notebook.outputs(index)]
+    nbformat.write(file, tmp_path / "strange.ipynb")
+    strange = lab.open(page.context.new_page(), tmp_path / "strange.ipynb")
+    strange.output(0).locator("summary").click()
+    expect(strange.output(0).locator("strong").nth(1)).to_have_text("stays")
+    expect(strange.output(0)).to_contain_text("echo at cage")
+    expect(strange.output(1)).to_contain_text("the only one eligible")
+    assert strange.page.locator(".jp-OutputArea table").count() >= 3
+    strange.assert_nothing_left_the_machine()
