@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..display.markdown import to_html
-from ..display.reply import quiet_line
+from ..display.reply import notes_of, quiet_line
 from ..display.tables import QUIET
 from ..display.text import one_line, to_html_text, to_plain
 from .answering import Ended
@@ -103,4 +103,4 @@ def _ending(ended: Ended) -> tuple[str, str, str]:
         return "", to_plain(message), to_plain(getattr(error, "hint", ""))
     if ended.reply is None:
         return _STOPPED, "", ""
-    return "\n".join([quiet_line(ended.reply), *map(one_line, ended.reply.notes)]), "", ""
+    return "\n".join([quiet_line(ended.reply), *notes_of(ended.reply)]), "", ""
