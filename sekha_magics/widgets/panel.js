@@ -738,7 +738,7 @@ export class Panel {
     const say = this.#say;
     const since = now() - this.#came.providers;
     const rows = providers.map((one) => {
-      const again = one.retry_in_ms === null ? "" : `, ${say("again in %1", span(Math.max(one.retry_in_ms - since, 0)))}`;
+      const again = one.retry_in_ms === null ? "" : `, ${say("again in %1", span(Math.ceil((one.retry_in_ms - since) / 1000) * 1000))}`;
       const facts = [
         one.calls === 1 ? say("1 call") : say("%1 calls", grouped(one.calls)),
         ...(one.error_rate ? [say("%1 failed", percent(one.error_rate))] : []),
