@@ -22,6 +22,8 @@ _HOME_OF = {
     "bill": "billing",
     "Provider": "providers.base",
     "ProviderType": "core.provider_types",
+    "Chat": "widgets",
+    "Dashboard": "widgets",
     "Decision": "core.types",
     "Reply": "core.types",
 }

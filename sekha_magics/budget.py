@@ -33,11 +33,6 @@ class Budget:
         """From which fraction of a limit on there is a warning."""
         return self._purse.warn_at
 
-    @property
-    def per_kernel(self) -> bool:
-        """Whether limits of days, months and notebooks hold for this kernel alone, as far as it has looked."""
-        return self._purse.per_kernel
-
     def status(self) -> pd.DataFrame:
         """One row per scope: its limit, what is spent, reserved and left, in USD; None where there is no limit."""
         import pandas as pd

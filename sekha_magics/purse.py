@@ -68,12 +68,6 @@ class Purse:
         return self._warn_at
 
     @property
-    def per_kernel(self) -> bool:
-        """Whether what other kernels spend is not known here, as far as this one has looked."""
-        file = self._file
-        return file is not None and file.per_kernel
-
-    @property
     def limits(self) -> tuple[Limit, ...]:
         return self._limits
 

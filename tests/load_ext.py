@@ -4,7 +4,10 @@ import sys
 
 from IPython.core.interactiveshell import InteractiveShell
 
-HEAVY = ("litellm", "duckdb", "pandas", "ipywidgets", "httpx", "pydantic", "numpy", "pyarrow", "anyio", "jsonschema")
+HEAVY = (
+    *("litellm", "duckdb", "pandas", "ipywidgets", "anywidget", "httpx", "pydantic", "numpy", "pyarrow", "anyio"),
+    "jsonschema",
+)
 
 shell = InteractiveShell.instance()
 before = set(sys.modules)

@@ -39,6 +39,7 @@ from sekha_magics.mapping.answers import Answer, Quote
 from sekha_magics.mapping.job import Job
 from sekha_magics.memory.store import Memory
 from sekha_magics.registry import Registry, get_registry, set_registry
+from sekha_magics.widgets import Chat, Dashboard
 
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -285,6 +286,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "memory": methods(Memory),
     "budget": methods(Budget),
     "cassette": methods(Cassette),
+    "dashboard": methods(Dashboard),
+    "chat": methods(Chat),
     "decision": fields(Decision),
     "candidate": fields(Candidate),
     "reply": fields(Reply),

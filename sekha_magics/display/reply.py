@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..core.types import Call, Reply
 
-__all__ = ["MIME_TYPE", "Format", "decision_mimebundle", "mimebundle", "quiet_line"]
+__all__ = ["MIME_TYPE", "Format", "decision_mimebundle", "mimebundle", "notes_of", "quiet_line"]
 
 MIME_TYPE = "application/vnd.sekha.chat.v1+json"
 
@@ -49,7 +49,7 @@ def mimebundle(
     if not plain.strip():
         plain, html = _EMPTY, f'<p style="{QUIET}">{_EMPTY}</p>\n'
     remembered = [memory_line(reply.memory)] if reply.memory else []
-    under = [quiet_line(reply), *remembered, *_notes(reply)]
+    under = [quiet_line(reply), *remembered, *notes_of(reply)]
     html += f'<p style="{QUIET}">{"<br>".join(to_html_text(line) for line in under)}</p>\n'
     plain = "\n".join([plain.rstrip(), "", *under])
     if explain:
@@ -72,7 +72,8 @@ def quiet_line(reply: Reply) -> str:
     return one_line(f"{reply.model_id} at {reply.provider_id} · {tokens} · {format_cost(reply.cost)}")
 
 
-def _notes(reply: Reply) -> list[str]:
+def notes_of(reply: Reply) -> list[str]:
+    """What its reader should know of how the answer came about, and of how it ended."""
     ending = _ENDINGS.get(reply.finish_reason or "")
     return [one_line(note) for note in (*reply.notes, *([ending] if ending else []))]
 

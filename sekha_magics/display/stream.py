@@ -1,8 +1,4 @@
-"""An answer as it is being written, drawn for a person; and its last frame, the same for everyone.
-
-The first frame stands at once, later ones when there is time: a long text takes longer to render, so it is drawn less
-often and drawing never takes more than a fraction of the wait.
-"""
+"""An answer as it is being written, drawn for a person; and its last frame, the same for everyone."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from .markdown import to_html
 from .tables import QUIET
 from .text import one_line, to_html_text, to_plain
 
-__all__ = ["Publish", "StreamView", "publish_to_cell"]
+__all__ = ["Pace", "Publish", "StreamView", "publish_to_cell"]
 
 SHORTEST_INTERVAL = 0.125
 SHARE_OF_DRAWING = 0.2
@@ -26,6 +22,27 @@ class Publish(Protocol):
     def __call__(
         self, data: Mapping[str, Any], metadata: Mapping[str, Any], *, display_id: str | None, update: bool
     ) -> None: ...
+
+
+class Pace:
+    """When to draw what is being written.
+
+    The first frame stands at once, later ones when there is time: a long text takes longer to render, so it is drawn
+    less often and drawing never takes more than a fraction of the wait. `clock` is in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._not_before = 0.0
+
+    def draw(self, frame: Callable[[], None]) -> None:
+        """Draw `frame` if it is time."""
+        begun = self._clock()
+        if begun < self._not_before:
+            return
+        frame()
+        ended = self._clock()
+        self._not_before = ended + max(SHORTEST_INTERVAL, (ended - begun) / SHARE_OF_DRAWING)
 
 
 class StreamView:
@@ -43,11 +60,10 @@ class StreamView:
         draw: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._display_id, self._publish, self._draw, self._clock = display_id, publish, draw, clock
+        self._display_id, self._publish, self._draw, self._pace = display_id, publish, draw, Pace(clock)
         self._line = one_line(f"{model} … writing" if model else "… writing")
         self._pieces: list[str] = []
         self._drawn = False
-        self._not_before = 0.0
 
     @property
     def text(self) -> str:
@@ -61,14 +77,8 @@ class StreamView:
     def push(self, piece: str) -> None:
         """Take the next piece of the answer; draw all so far if it is time."""
         self._pieces.append(piece)
-        if not self._draw:
-            return
-        begun = self._clock()
-        if self._drawn and begun < self._not_before:
-            return
-        self._show(self._frame(self._line), {})
-        ended = self._clock()
-        self._not_before = ended + max(SHORTEST_INTERVAL, (ended - begun) / SHARE_OF_DRAWING)
+        if self._draw:
+            self._pace.draw(lambda: self._show(self._frame(self._line), {}))
 
     def finish(self, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Replace what was drawn, or show for the first time, the final bundle."""

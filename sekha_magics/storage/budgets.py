@@ -166,11 +166,6 @@ class BudgetFile:
         with self._database.read() as connection:
             yield connection
 
-    @property
-    def per_kernel(self) -> bool:
-        """Whether this kernel counts for itself, since the file cannot be shared."""
-        return self._folder is not None
-
     def _make_sure(self) -> None:
         """Where kernels can share no file, this one counts for itself, in a file of its own on this machine."""
         try:

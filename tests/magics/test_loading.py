@@ -10,7 +10,19 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from sekha_magics.magics import load, unload
 
-HEAVY = ("litellm", "duckdb", "pandas", "ipywidgets", "httpx", "pydantic", "anyio", "yaml", "numpy", "jsonschema")
+HEAVY = (
+    "litellm",
+    "duckdb",
+    "pandas",
+    "ipywidgets",
+    "anywidget",
+    "httpx",
+    "pydantic",
+    "anyio",
+    "yaml",
+    "numpy",
+    "jsonschema",
+)
 
 
 def state(shell: InteractiveShell) -> dict[str, Any]:
