@@ -75,9 +75,9 @@ export function promptExtension(markdown: Promise<Extension | null>): Extension 
     }
   }
 
-  // The first language an editor is given is the one it has.
+  // The first language an editor is given is the one it has; and the last marks go around those of brackets.
   return [
     Prec.highest(language.of([])),
-    ViewPlugin.fromClass(Prompt, { decorations: (prompt) => prompt.marks }),
+    Prec.lowest(ViewPlugin.fromClass(Prompt, { decorations: (prompt) => prompt.marks })),
   ];
 }

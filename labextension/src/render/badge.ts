@@ -24,9 +24,13 @@ export function badge(facts: Facts, trans: TranslationBundle, ask: AskCandidates
   const made = element(
     "div",
     "sekha-Badge",
-    element("strong", "sekha-Badge-model", facts.modelId || trans.__("unknown model")),
-    facts.providerId ? element("span", "", trans.__("at %1", facts.providerId)) : null,
-    ...quiet.map((text) => element("span", "sekha-Badge-fact", text)),
+    element(
+      "span",
+      "",
+      element("strong", "", facts.modelId || trans.__("unknown model")),
+      facts.providerId ? ` ${trans.__("at %1", facts.providerId)}` : null,
+      ...quiet.map((text) => ` · ${text}`),
+    ),
     why(facts, trans, ask),
     copyButton(facts.text, trans),
   );
