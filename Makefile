@@ -9,15 +9,18 @@ MODEL     := $(TEST_HOME)/models/smollm2-135m-instruct.gguf
 QUICK     := notebooks/01_quickstart.ipynb
 # What one notebook leaves behind would change the estimates in the next.
 RECORDED  := $(addprefix $(TEST_HOME)/,ledger.* queue.* content.* budgets.* memory)
-CHECKED   := sekha_magics tests tools benchmarks
+CHECKED   := sekha_magics tests tools benchmarks hatch_build.py
+# What the front end for JupyterLab is made of: with a change of it, it is built and installed anew.
+FRONT     := $(wildcard hatch_build.py labextension/*.json labextension/.npmrc labextension/s*/* labextension/src/*/* \
+               sekha_magics/widgets/panel.* sekha_magics/display/tex_commands.txt)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test lint docs bench record clean
+.PHONY: help demo lab test lint front docs bench record pictures twice clean
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp  ## Run the quickstart with the embedded model, and sum up what happened
 	@echo "==> Fetching the embedded model (98 MB, once)"
@@ -29,7 +32,7 @@ lab: $(VENV)/demo.stamp  ## Open the quickstart in JupyterLab
 	@$(BIN)/sekha models pull
 	$(BIN)/jupyter lab $(QUICK)
 
-test: lint $(MODEL)  ## Check style, types and imports, then run every test
+test: lint front $(MODEL)  ## Check style, types and imports, then run every test
 	@echo "==> Running the tests"
 	@SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
@@ -39,6 +42,8 @@ lint: $(VENV)/dev.stamp  ## Check style, types and imports
 	@$(BIN)/ruff format --check $(CHECKED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+front: $(VENV)/front.stamp  ## Check and test the front end by itself, where there is Node.js
 
 docs: $(VENV)/dev.stamp  ## Write the tables of docs/reference.md from the code
 	@$(BIN)/python tools/reference.py docs/reference.md
@@ -56,10 +61,26 @@ record: $(VENV)/dev.stamp $(MODEL)  ## Run the notebooks on the embedded model, 
 	    --ExecutePreprocessor.store_widget_state=False "$$notebook" || exit 1; \
 	done
 
+pictures: $(VENV)/dev.stamp $(MODEL)  ## Take the pictures of docs/images anew, in a browser
+	@SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" SEKHA_PICTURES="$(CURDIR)/docs/images" SEKHA_REQUIRE_BROWSER=1 \
+	  $(BIN)/python -m pytest tests/ui/test_lab_pictures.py
+
+twice: $(VENV)/dev.stamp  ## Build the wheel twice, from nothing but the sources: the bytes must be the same
+	@rm -rf .cache/wheels
+	@for turn in first second; do \
+	  rm -rf sekha_magics/labextension labextension/lib labextension/build.stamp; \
+	  SEKHA_REQUIRE_LABEXTENSION=1 $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir .cache/wheels/$$turn . || exit 1; \
+	done
+	@cmp .cache/wheels/first/*.whl .cache/wheels/second/*.whl
+	@ls -l .cache/wheels/second/*.whl
+
 clean:  ## Remove the environment, the caches and the demo
-	rm -rf $(VENV) .cache demo
+	rm -rf $(VENV) .cache demo sekha_magics/labextension labextension/lib labextension/node_modules labextension/build.stamp
 
 # --- what the targets above stand on ---------------------------------------------------------------
+
+SAY_WHAT_IS_MISSING = [ -e sekha_magics/labextension/package.json ] || \
+  echo "==> Installed without the front end for JupyterLab, which takes Node.js 20.19 or newer to build; all else works."
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \
@@ -74,15 +95,24 @@ $(BIN)/python:
 	echo "Python 3.11 or newer is needed and was not found. Name one: make PYTHON=/path/to/python ..." >&2; \
 	exit 1
 
-$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+$(VENV)/demo.stamp: pyproject.toml $(FRONT) | $(BIN)/python
 	@echo "==> Installing sekha-magics with the embedded model and JupyterLab (some minutes, once)"
 	@$(BIN)/python -m pip install --quiet --editable ".[local,lab]"
+	@$(SAY_WHAT_IS_MISSING)
 	@touch $@
 
-$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+$(VENV)/dev.stamp: pyproject.toml $(FRONT) | $(BIN)/python
 	@echo "==> Installing sekha-magics with all that the tests need (some minutes, once)"
 	@$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@$(SAY_WHAT_IS_MISSING)
 	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/front.stamp: $(VENV)/dev.stamp $(wildcard labextension/test/* labextension/*.mjs sekha_magics/live/*.json tests/live/messages/*)
+	@if [ -d labextension/node_modules ] && command -v npm >/dev/null; then \
+	  echo "==> Checking and testing the front end"; \
+	  cd labextension && npm run --silent check && npm run --silent test; \
+	fi
+	@touch $@
 
 $(MODEL): | $(VENV)/dev.stamp
 	@echo "==> Fetching the embedded model for the tests (98 MB, once)"

@@ -15,8 +15,10 @@ from .text import one_line, to_html_text
 if TYPE_CHECKING:
     from ..core.types import Candidate, Decision
 
-__all__ = ["candidates_table", "decision_metadata", "decision_mimebundle"]
+__all__ = ["candidates_metadata", "candidates_table", "decision_metadata", "decision_mimebundle"]
 
+# A notebook carries so many with each answer; a configuration may hold hundreds.
+_MOST_CARRIED = 20
 _COLUMNS = ("rank", "model", "provider", "priority", "estimated cost", "why not")
 _RANGE = "low to high"
 
@@ -26,8 +28,7 @@ def candidates_table(decision: Decision, caption: str = "", *, ranges: bool = Fa
 
     With `ranges`, and where one has a price, also between what its cost lies, on a scale for all.
     """
-    others = [c for c in decision.candidates if not c.eligible]
-    rows = [*decision.ranked, *others]
+    rows = _in_order(decision)
     chosen = (decision.provider_id, decision.model_id)
     columns: tuple[str, ...] = _COLUMNS
     cells = [_row(candidate) for candidate in rows]
@@ -68,6 +69,30 @@ def decision_metadata(decision: Decision) -> dict[str, Any]:
         "reason": one_line(decision.reason),
         "estimated_cost_usd": exact(decision.estimated_cost),
     }
+
+
+def candidates_metadata(decision: Decision) -> dict[str, Any]:
+    """What output metadata say of the candidates, the likeliest first, and of how many they say nothing."""
+    rows = _in_order(decision)
+    return {
+        "candidates": [
+            {
+                "provider_id": one_line(candidate.provider_id),
+                "model_id": one_line(candidate.model_id),
+                "eligible": candidate.eligible,
+                "rank": candidate.rank,
+                "priority": candidate.priority,
+                "estimated_usd": exact(candidate.estimated_cost),
+                "reasons": [{"code": str(code), "detail": one_line(code.detail)} for code in candidate.reasons],
+            }
+            for candidate in rows[:_MOST_CARRIED]
+        ],
+        "candidates_left_out": max(0, len(rows) - _MOST_CARRIED),
+    }
+
+
+def _in_order(decision: Decision) -> list[Candidate]:
+    return [*decision.ranked, *(c for c in decision.candidates if not c.eligible)]
 
 
 def _row(candidate: Candidate) -> tuple[object, ...]:

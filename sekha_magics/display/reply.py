@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.pricing import total
 from .code import code_block
-from .decision import candidates_table, decision_metadata, decision_mimebundle
+from .decision import candidates_metadata, candidates_table, decision_metadata, decision_mimebundle
 from .markdown import fenced_code, preformatted, to_html
 from .money import exact, format_cost, recorded_source
 from .remembered import memory_line, memory_metadata, memory_table
@@ -61,7 +61,7 @@ def mimebundle(
             plain += f"\n\n{quoted.to_plain()}"
             html += quoted.to_html()
     data = {"text/plain": plain, "text/html": f"<div>{html}</div>\n", MIME_TYPE: _facts(reply)}
-    return data, {"sekha": _metadata(reply)}
+    return data, {"sekha": {**_metadata(reply), "format": format, "explain": explain}}
 
 
 def quiet_line(reply: Reply) -> str:
@@ -143,6 +143,7 @@ def _metadata(reply: Reply) -> dict[str, Any]:
     priced, unpriced = _billed(reply.calls) if reply.calls else total([cost.usd])
     return {
         **decision_metadata(reply.decision),
+        **candidates_metadata(reply.decision),
         "provider_id": one_line(reply.provider_id),
         "provider_type": one_line(reply.provider_type),
         "model_id": one_line(reply.model_id),

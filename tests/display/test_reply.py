@@ -92,6 +92,30 @@ def test_metadata_hold_what_one_run_alone_knows() -> None:
     json.dumps(metadata, allow_nan=False)
 
 
+def test_metadata_hold_every_candidate_and_how_the_answer_was_to_be_shown() -> None:
+    told = mimebundle(reply(), explain=True, format="code")[1]["sekha"]
+    assert (told["format"], told["explain"], told["candidates_left_out"]) == ("code", True, 0)
+    assert [c["model_id"] for c in told["candidates"]] == ["smollm2-135m-instruct", "anthropic/claude", "gpt-4o"]
+    assert told["candidates"][1] | {"provider_id": ""} == {
+        "provider_id": "",
+        "model_id": "anthropic/claude",
+        "eligible": True,
+        "rank": 2,
+        "priority": 5,
+        "estimated_usd": "0.0123",
+        "reasons": [],
+    }
+    assert told["candidates"][2]["reasons"][0] == {"code": "no_key", "detail": "OPENAI_API_KEY is not set"}
+
+
+def test_metadata_hold_the_likeliest_of_many_candidates() -> None:
+    many = tuple(Candidate("openai", f"m{n}", False, (Reason("disabled"),), None, None, 9) for n in range(300))
+    told = mimebundle(reply(decision=decision((*many, CHOSEN))))[1]["sekha"]
+    assert told["candidates"][0]["provider_id"] == CHOSEN.provider_id
+    assert len(told["candidates"]) + told["candidates_left_out"] == 301
+    assert len(json.dumps(told)) < 10_000
+
+
 def test_a_reply_without_calls_is_shown() -> None:
     metadata = mimebundle(reply(calls=(), ttft_ms=None))[1]["sekha"]
     assert (metadata["attempts"], metadata["ts"], metadata["ttft_ms"]) == (0, None, None)

@@ -1,6 +1,7 @@
 """Fixtures of the browser tests: see `notebook.py` for how they are used.
 
-Without a Chromium on the path these tests are skipped, or fail where SEKHA_REQUIRE_BROWSER=1.
+Without a Chromium on the path these tests are skipped, or fail where SEKHA_REQUIRE_BROWSER=1. So are those of our
+front end where it is not built, for want of Node.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .notebook import Lab, start, stop
+from .notebook import BUILT, Lab, start, stop
 
 # Read before any test clears the package's variables.
 REQUIRED = os.environ.get("SEKHA_REQUIRE_BROWSER") == "1"
@@ -43,11 +44,26 @@ def lab_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def lab_extension() -> bool:
+    """Whether the pages of the module's JupyterLab have our front end."""
+    return (BUILT / "package.json").exists()
+
+
+@pytest.fixture(scope="module")
+def built_extension() -> None:
+    """For tests of the front end itself."""
+    if not (BUILT / "package.json").exists():
+        reason = "the front end is not built: install Node.js 20.19 or newer, then `pip install -e .`"
+        (pytest.fail if REQUIRED else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="module")
 def lab(
     browser_type_launch_args: dict[str, Any],
     lab_environment: dict[str, str],
+    lab_extension: bool,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Lab]:
-    server, process = start(tmp_path_factory.mktemp("lab"), lab_environment)
+    server, process = start(tmp_path_factory.mktemp("lab"), lab_environment, extension=lab_extension)
     yield server
     stop(server, process)

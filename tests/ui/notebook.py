@@ -15,7 +15,8 @@ A browser test takes the fixtures `lab` (a server, one for each test module) and
 `notebook.start(1)` runs a cell without waiting, so that a stream can be watched; `notebook.outputs(1)` are the outputs
 as they will stand in the file; `lab.open(page, path)` opens a notebook that is a file. A module that needs
 variables or files for its kernels overrides the module-scoped fixture `lab_environment` (a dict). The kernels' HOME,
-SEKHA_HOME and every Jupyter folder are temporary.
+SEKHA_HOME and every Jupyter folder are temporary. The front end is the one this checkout has built; a module whose
+fixture `lab_extension` is False looks at pages that do not have it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from playwright.sync_api import Locator, Page
 SCRIPT = Path(__file__).with_name("lab.js")
 STARTUP_SECONDS = 60
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+BUILT = Path(__file__).resolve().parents[2] / "sekha_magics" / "labextension"
 # Every output stands in the page, also when there are many or it is out of sight.
 TRACKER_SETTINGS = {"maxNumberOutputs": 10_000, "windowingMode": "none"}
 
@@ -139,10 +140,15 @@ class Lab:
         return notebook
 
 
-def start(folder: Path, environment: Mapping[str, str]) -> tuple[Lab, subprocess.Popen[bytes]]:
-    """Start JupyterLab with everything it reads and writes below `folder`."""
+def start(
+    folder: Path, environment: Mapping[str, str], *, extension: bool = True, app: str = "jupyterlab"
+) -> tuple[Lab, subprocess.Popen[bytes]]:
+    """Start `app`, JupyterLab or Notebook 7, with everything it reads and writes below `folder`."""
     root, config, settings = (folder / name for name in ("notebooks", "config", "settings"))
-    _write_json(config / "labconfig" / "page_config.json", PAGE_CONFIG)
+    disabled = {"@jupyterlab/apputils-extension:announcements": True, "sekha-magics": not extension}
+    _write_json(config / "labconfig" / "page_config.json", {"disabledExtensions": disabled})
+    if extension:
+        shutil.copytree(BUILT, folder / "data" / "labextensions" / "sekha-magics")
     _write_json(settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings", TRACKER_SETTINGS)
     root.mkdir(parents=True)
     lab = Lab(f"http://127.0.0.1:{_free_port()}", secrets.token_hex(16), root)
@@ -153,6 +159,8 @@ def start(folder: Path, environment: Mapping[str, str]) -> tuple[Lab, subprocess
         "IPYTHONDIR": folder / "ipython",
         "JUPYTER_CONFIG_DIR": config,
         "JUPYTER_DATA_DIR": folder / "data",
+        # An installed front end, of whatever version, comes after this one.
+        "JUPYTER_PREFER_ENV_PATH": "0",
         "JUPYTER_RUNTIME_DIR": folder / "runtime",
         "JUPYTERLAB_SETTINGS_DIR": settings,
         "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
@@ -160,7 +168,7 @@ def start(folder: Path, environment: Mapping[str, str]) -> tuple[Lab, subprocess
     (folder / "home").mkdir()
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SEKHA_", "JUPYTER")) and k != "CI"}
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+        *(sys.executable, "-m", app, "--no-browser", "--allow-root", "--expose-app-in-browser"),
         f"--ServerApp.port={urlsplit(lab.url).port}",
         *("--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}"),
         *(f"--IdentityProvider.token={lab.token}", "--LabApp.extension_manager=readonly"),

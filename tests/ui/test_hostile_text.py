@@ -1,4 +1,7 @@
-"""Hostile text in JupyterLab, in the output of a cell just run, which the page trusts fully."""
+"""Hostile text in JupyterLab, in the output of a cell just run, which the page trusts fully.
+
+The HTML that the kernel makes is looked at, as every front end has it that is not ours.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,11 @@ from sekha_magics.display.stream import StreamView, publish_to_cell
 from sekha_magics.display.tables import Table
 register(get_ipython())
 """
+
+
+@pytest.fixture(scope="module")
+def lab_extension() -> bool:
+    return False
 
 
 def test_what_would_fire_does_fire_where_html_is_trusted(lab: Lab, page: Page) -> None:
