@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import whereabouts
+from ..errors import SekhaError
 from .patient import Patient
 from .report import Finding
 
@@ -12,8 +13,13 @@ __all__ = ["cassette", "notebook", "streaming"]
 
 
 def cassette(patient: Patient) -> Iterator[Finding]:
-    """Which one is recorded or replayed, if any; what it asks for and cannot be used raises."""
-    in_force = patient.cassette
+    """Which one is recorded or replayed, if any."""
+    try:
+        in_force = patient.cassette
+    except SekhaError as error:
+        mend = error.hint or "Name another file in SEKHA_CASSETTE, or unset it and SEKHA_MODE."
+        yield Finding("cassette", "problem", error.message, mend)
+        return
     if in_force is None:
         yield Finding("cassette", "ok", "none: answers come from providers")
         return

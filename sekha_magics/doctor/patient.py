@@ -49,7 +49,7 @@ class Patient:
         """`loaded`, or None where it cannot be had; its own check says why."""
         try:
             return self.loaded
-        except (SekhaError, OSError):
+        except Exception:  # noqa: BLE001 - whatever it is, a plugin's fault included, is told by the check of it
             return None
 
     @cached_property

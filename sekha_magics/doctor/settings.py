@@ -19,6 +19,9 @@ def configuration(patient: Patient) -> Iterator[Finding]:
         return
     try:
         loaded = patient.loaded
+    except FileNotFoundError as error:
+        yield Finding("configuration", "problem", f"the working folder is gone: {error}", "Change to another folder.")
+        return
     except ConfigError as error:
         mend = error.hint or "Mend the file; `sekha config check` says whether it is sound."
         yield Finding("configuration", "problem", error.message, mend)

@@ -55,6 +55,7 @@ def stage(provider_id: str = "stage", **more: Any) -> dict[str, Any]:
 def of(report: Report, check: str) -> list[Finding]:
     found = [finding for finding in report.findings if finding.check == check]
     assert found, f"nothing of {check} in\n{report}"
+    assert all(problem.mend for problem in report.of("problem")), report
     return found
 
 
@@ -271,6 +272,24 @@ def test_a_damaged_configuration_is_a_problem_and_the_rest_is_looked_at(folder: 
 
 def test_a_configuration_that_is_nowhere_is_a_problem(folder: Path) -> None:
     assert only(examine(str(folder / "nowhere.yaml")), "configuration").level == "problem"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a folder that is worked in")
+def test_a_working_folder_that_is_gone_is_a_problem(folder: Path) -> None:
+    folder.rmdir()
+    report = examine()
+    assert "working folder is gone" in only(report, "configuration").found
+    assert only(report, "ledger").level == "ok"
+
+
+def test_a_plugin_that_cannot_be_imported_does_not_end_the_examination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "other", "broken-plugin", "1.0")
+    entry = tmp_path / "other" / "broken_plugin-1.0.dist-info" / "entry_points.txt"
+    entry.write_text("[sekha_magics.providers]\nbroken = broken_plugin_that_is_not_here:Broken\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path / "other"))
+    assert only(examine(probe=False), "queue").level == "ok"
 
 
 def test_a_file_of_strangers_is_a_problem_until_it_is_trusted(folder: Path) -> None:
@@ -497,6 +516,9 @@ def test_a_cassette_in_force_is_told_and_a_missing_one_is_a_problem(
     monkeypatch.setenv("SEKHA_CASSETTE", str(tape))
     monkeypatch.setenv("SEKHA_MODE", "replay")
     assert only(examine(), "cassette").level == "problem"
+    monkeypatch.setenv("SEKHA_CASSETTE", str(folder))
+    assert "is no file" in only(examine(), "cassette").found
+    monkeypatch.setenv("SEKHA_CASSETTE", str(tape))
     monkeypatch.setenv("SEKHA_MODE", "record")
     with Registry.from_yaml(configure(folder, stage())) as registry:
         registry.chat("hi")
