@@ -16,7 +16,7 @@ __all__ = ["extension"]
 _NAME = "sekha-magics"
 _CHECK = "JupyterLab extension"
 _AGAIN = f"Install the package again: `pip install --force-reinstall --no-deps {_NAME}`, or the checkout."
-_BUILD = "Install Node.js 20 or newer, and then the checkout again: `pip install -e .`"
+_BUILD = "Install Node.js 20.19 or newer with npm, and then the checkout again: `pip install -e .`"
 
 
 def extension(patient: Patient) -> Iterator[Finding]:
@@ -42,9 +42,8 @@ def extension(patient: Patient) -> Iterator[Finding]:
 def _not_installed() -> Finding:
     if (_built() / "package.json").is_file():
         return Finding(_CHECK, "warning", f"built in {_built()}, and not installed", _AGAIN)
-    return Finding(
-        _CHECK, "warning", "not installed, and not built: the checkout was installed without Node.js", _BUILD
-    )
+    told = "not installed, and not built: a checkout that is installed without Node.js is installed without it"
+    return Finding(_CHECK, "warning", told, _BUILD)
 
 
 def _built() -> Path:
@@ -68,8 +67,19 @@ def _installed(folder: Path) -> Iterator[Finding]:
         yield Finding(
             _CHECK, "problem", f"{version} is installed in {folder}, and the package is {__version__}", _AGAIN
         )
+    elif (newer := _load_of(_built())) is not None and newer != built:
+        yield Finding(_CHECK, "warning", f"{version}, in {folder}, is another build than {_built()}", _AGAIN)
     else:
         yield Finding(_CHECK, "ok", f"{version}, in {folder}")
+
+
+def _load_of(folder: Path) -> str | None:
+    """The name of the file that is loaded, which tells one build from the next; None where there is no extension."""
+    try:
+        described = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        return str(described["jupyterlab"]["_build"]["load"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _same(front: str, back: str) -> bool:

@@ -185,12 +185,19 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def extend(place: Path, version: str = __version__, *, built: bool = True) -> None:
-    package = {"name": "sekha-magics", "version": version, "jupyterlab": {"_build": {"load": "static/entry.js"}}}
+BUILT = ROOT / "sekha_magics" / "labextension" / "package.json"
+
+
+def extend(place: Path, version: str = __version__, *, built: bool = True, load: str = "") -> None:
+    """Install an extension, that of the checkout where there is one."""
+    if not load:
+        here = json.loads(BUILT.read_text(encoding="utf-8")) if BUILT.exists() else {}
+        load = here["jupyterlab"]["_build"]["load"] if here else "static/entry.js"
+    package = {"name": "sekha-magics", "version": version, "jupyterlab": {"_build": {"load": load}}}
     (place / "package.json").write_text(json.dumps(package), encoding="utf-8")
     if built:
-        (place / "static").mkdir()
-        (place / "static" / "entry.js").touch()
+        (place / load).parent.mkdir(exist_ok=True)
+        (place / load).touch()
 
 
 def test_an_extension_of_this_version_is_found(lab: Path) -> None:
@@ -217,10 +224,17 @@ def test_an_extension_that_is_damaged_is_a_problem(lab: Path, text: str, said: s
 
 def test_an_extension_of_another_version_or_without_its_code_is_a_problem(lab: Path) -> None:
     extend(lab, "0.0.7", built=False)
-    assert "entry.js is missing" in only(examine(probe=False), "JupyterLab extension").found
+    assert "is missing" in only(examine(probe=False), "JupyterLab extension").found
     extend(lab, "0.0.7")
     found = only(examine(probe=False), "JupyterLab extension")
     assert found.level == "problem" and "0.0.7 is installed" in found.found and __version__ in found.found
+
+
+@pytest.mark.skipif(not BUILT.exists(), reason="the extension of this checkout is not built")
+def test_an_extension_of_another_build_is_a_warning(lab: Path) -> None:
+    extend(lab, load="static/another.js")
+    found = only(examine(probe=False), "JupyterLab extension")
+    assert found.level == "warning" and "another build" in found.found and "pip install" in found.mend
 
 
 @pytest.mark.parametrize("form", ["list", "mapping"])
