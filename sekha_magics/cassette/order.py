@@ -7,14 +7,13 @@ its lines change places with each other: the file is replaced as a whole, and li
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-__all__ = ["Order", "alone_with"]
+from ..storage.paths import data_dir
+
+__all__ = ["Order", "alone"]
 
 
 class Order:
@@ -65,13 +64,12 @@ class Order:
 
 
 @contextmanager
-def alone_with(path: Path) -> Iterator[None]:
-    """Hold what lets no other process of this user append to the file or replace it. Raises `OSError`."""
+def alone() -> Iterator[None]:
+    """Hold what lets no other process of this user append to a cassette or replace one. Raises `OSError`."""
     import filelock
 
     # Not beside the file, which stands among somebody's sources.
-    name = hashlib.sha256(f"{path}|{getattr(os, 'getuid', int)()}".encode()).hexdigest()[:32]
-    with filelock.FileLock(Path(tempfile.gettempdir()) / f"sekha-cassette-{name}.lock"):
+    with filelock.FileLock(data_dir() / "cassette.lock", mode=0o600):
         yield
 
 

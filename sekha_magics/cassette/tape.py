@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from ..core.catalogue import Catalogue
 from ..errors import CassetteMiss, ConfigError, InvalidInput
-from .order import Order, alone_with
+from .order import Order, alone
 from .recording import Recording
 from .rendered import Rendered, difference, redacted, summary
 
@@ -148,7 +148,7 @@ class Cassette:
         with self._guard():
             lines = [line] if self.catalogue == catalogue else [_header(catalogue), line]
             try:
-                with alone_with(self.path):
+                with alone():
                     self._write(lines, catalogue, line)
             except OSError as error:
                 raise _unusable(self.path, error) from error
@@ -170,7 +170,7 @@ class Cassette:
         return made
 
     def _settle(self, order: Order) -> None:
-        with self._guard(), alone_with(self.path):
+        with self._guard(), alone():
             if not self._begun or not self.path.exists():
                 return
             lines = self.path.read_bytes().splitlines(keepends=True)
