@@ -17,6 +17,9 @@ function keepKeys(/** @type {HTMLElement} */ root) {
   for (const control of root.querySelectorAll(CONTROLS)) control.setAttribute("data-lm-suppress-shortcuts", "true");
 }
 
+const SILENCE =
+  "The kernel does not answer. If a cell is running, it will when that has ended; if not, run the cell of this chat again.";
+
 let widgets = 0;
 
 /**
@@ -115,6 +118,8 @@ export default {
     /** The question that the kernel has not taken yet. @type {{id: string, text: string} | null} */
     let sent = null;
     let asked = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let late;
 
     function follow(/** @type {() => void} */ change) {
       const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 40;
@@ -167,9 +172,20 @@ export default {
       if (message.type === "writing" && model.get("asking") !== null) {
         follow(() => writing.replaceChildren(...[...writing.children].slice(0, 1), answer(message.html), element("p", { class: "sekha-line" }, "… writing")));
       } else if (message.type === "heard" && message.id === sent?.id) {
+        clearTimeout(late);
         refuse(message.error ?? "");
         if (!message.error && field.value === sent?.text) field.value = "";
         sent = null;
+      }
+    }
+
+    /** @param {unknown} message */
+    function tell(message) {
+      try {
+        model.send(message);
+      } catch {
+        // The way to a kernel that is gone is closed.
+        refuse(SILENCE);
       }
     }
 
@@ -178,7 +194,9 @@ export default {
       if (model.get("asking") !== null) return refuse("An answer is still being written: wait for it, or stop it.");
       refuse("");
       sent = { id: `${id} ${(asked += 1)}`, text: field.value };
-      model.send({ type: "ask", id: sent.id, text: sent.text });
+      clearTimeout(late);
+      late = setTimeout(() => refuse(SILENCE), 10_000);
+      tell({ type: "ask", id: sent.id, text: sent.text });
       return undefined;
     }
 
@@ -186,7 +204,7 @@ export default {
       event.preventDefault();
       ask();
     });
-    stop.addEventListener("click", () => model.send({ type: "stop" }));
+    stop.addEventListener("click", () => tell({ type: "stop" }));
     field.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.isComposing) return;
       event.preventDefault();
@@ -205,6 +223,7 @@ export default {
       ["change:model", models.offer],
       ["change:task", tasks.offer],
       ["msg:custom", hear],
+      ["comm_live_update", () => void (model.get("asking") === null || refuse(SILENCE))],
     ];
     for (const [event, listener] of listeners) model.on(event, listener);
     keepKeys(root);
@@ -213,6 +232,7 @@ export default {
     showAsking();
     showSpent();
     return () => {
+      clearTimeout(late);
       for (const [event, listener] of listeners) model.off(event, listener);
       root.remove();
     };

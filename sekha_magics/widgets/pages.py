@@ -5,6 +5,7 @@ anywidget, and ipywidgets with it, is imported here and nowhere else.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,11 +17,15 @@ import traitlets
 __all__ = ["ChatPage", "DashboardPage", "Page"]
 
 _HERE = Path(__file__).parent
+# Between modules of ours: one line each, and no name means two things.
+_BETWEEN_OURS = re.compile(r'^(?:import|export) \{[^}]*\} from "\./[^"]+";\n', re.MULTILINE)
+_PANEL = ("money.js", "words.js", "state.js", "elements.js", "chart.js", "panel.js", "dashboard.js")
 
 
-def _text(name: str) -> str:
+def _text(*names: str) -> str:
+    """The modules as one, since a widget is one: each after those it needs."""
     # As text and not as a path: that would be watched for changes.
-    return (_HERE / name).read_text(encoding="utf-8")
+    return "\n".join(_BETWEEN_OURS.sub("", (_HERE / name).read_text(encoding="utf-8")) for name in names)
 
 
 class Page(anywidget.AnyWidget):
@@ -89,5 +94,5 @@ class ChatPage(Page):
 
 
 class DashboardPage(Page):
-    _esm = _text("panel.js")
+    _esm = _text(*_PANEL)
     _css = _text("panel.css")
