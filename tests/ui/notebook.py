@@ -125,6 +125,7 @@ class Lab:
         """A new file in `root` of these code cells, or a copy of this one; its name."""
         name = f"{secrets.token_hex(4)}.ipynb"
         if isinstance(cells, Path):
+            name = name if (self.root / cells.name).exists() else cells.name
             shutil.copy(cells, self.root / name)
         else:
             new = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])

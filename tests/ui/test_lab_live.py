@@ -1,8 +1,12 @@
-"""Spend and health beside a notebook, live: what the kernel tells while and after it asks, and what it is told."""
+"""Spend and health beside a notebook, live: what the kernel tells while and after it asks, and what it is told.
+
+With SEKHA_PICTURES=FOLDER a page with a call under way is also kept there as `spend-light.png` and `spend-dark.png`.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from .notebook import Lab, Notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built_extension")]
 
+PICTURES = os.environ.get("SEKHA_PICTURES")
 AXE = Path(__file__).resolve().parents[2] / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 LOAD = "%load_ext sekha_magics"
 ASK = "%%sekha_chat\nName the capital of France."
@@ -69,6 +74,26 @@ def test_the_status_item_and_the_panel_follow_a_call(lab: Lab, page: Page, serve
     expect(panel).to_contain_text("slow-1")
     expect(panel).to_contain_text("loopback")
     notebook.assert_nothing_left_the_machine()
+
+
+@pytest.mark.skipif(not PICTURES, reason="takes pictures, and SEKHA_PICTURES does not say where to")
+def test_pictures_of_spend_and_of_a_call_under_way(lab: Lab, page: Page, server: Upstream) -> None:
+    better = "%%sekha_chat -t chat_smart\nWhat is the median of {{ prices }}?"
+    notebook = lab.open(page, [LOAD, "prices = [3, 5, 8]", ASK, better, ASK.replace("Name", "Describe")])
+    for index in range(3):
+        notebook.run(index)
+    notebook.errors_of_running(3)
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    for command in ("application:toggle-left-area", "sekha-magics:show-panel"):
+        page.evaluate("id => window.jupyterapp.commands.execute(id)", command)
+    server.script(LONG)
+    notebook.start(4)
+    expect(notebook.output(4)).to_contain_text("word word")
+    for theme in ("Light", "Dark"):
+        notebook.use_theme(f"JupyterLab {theme}")
+        page.wait_for_timeout(1000)
+        page.screenshot(path=Path(str(PICTURES)) / f"spend-{theme.lower()}.png")
+    page.evaluate("() => window.jupyterapp.commands.execute('sekha-magics:cancel')")
 
 
 def test_the_panel_cancels_a_running_cell(lab: Lab, page: Page, server: Upstream) -> None:
