@@ -63,7 +63,8 @@ record: $(VENV)/dev.stamp $(MODEL)  ## Run the notebooks on the embedded model, 
 
 pictures: $(VENV)/dev.stamp $(MODEL)  ## Take the pictures of docs/images anew, in a browser
 	@SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" SEKHA_PICTURES="$(CURDIR)/docs/images" SEKHA_REQUIRE_BROWSER=1 \
-	  $(BIN)/python -m pytest tests/ui/test_lab_pictures.py
+	  $(BIN)/python -m pytest tests/ui/test_quickstart.py::test_every_cell_of_the_quickstart_runs_and_is_drawn_once \
+	    tests/ui/test_lab_live.py::test_pictures_of_spend_and_of_a_call_under_way
 
 twice: $(VENV)/dev.stamp  ## Build the wheel twice, from nothing but the sources: the bytes must be the same
 	@rm -rf .cache/wheels

@@ -11,7 +11,17 @@ window.sekhaLab = {
     const { inTime } = window.sekhaLab;
     await inTime("the workspace", window.jupyterapp.restored);
     const args = { path, factory: "Notebook", kernel: { name: "python3" } };
-    const panel = await inTime("opening", window.jupyterapp.commands.execute("docmanager:open", args));
+    await window.sekhaLab.take(await inTime("opening", window.jupyterapp.commands.execute("docmanager:open", args)));
+  },
+
+  // Notebook 7 has opened the notebook of its address, and opens no other.
+  async takeCurrent() {
+    await window.sekhaLab.inTime("starting", window.jupyterapp.restored);
+    await window.sekhaLab.take(window.jupyterapp.shell.currentWidget);
+  },
+
+  async take(panel) {
+    const { inTime } = window.sekhaLab;
     await inTime("the document", panel.context.ready);
     await inTime("the session", panel.sessionContext.ready);
     await inTime("the kernel", panel.sessionContext.session.kernel.info);

@@ -119,14 +119,19 @@ class Lab:
 
     def open(self, page: Page, cells: Sequence[str] | Path) -> Notebook:
         """Open a notebook of these code cells, or a copy of this file, and wait until its kernel answers."""
+        return self.open_again(page, self.file(cells))
+
+    def file(self, cells: Sequence[str] | Path) -> str:
+        """A new file in `root` of these code cells, or a copy of this one; its name."""
         name = f"{secrets.token_hex(4)}.ipynb"
         if isinstance(cells, Path):
+            name = name if (self.root / cells.name).exists() else cells.name
             shutil.copy(cells, self.root / name)
         else:
             new = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
             new.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(new, self.root / name)
-        return self.open_again(page, name)
+        return name
 
     def open_again(self, page: Page, name: str) -> Notebook:
         """Open the notebook `name` of the served folder in a workspace of its own."""

@@ -1,6 +1,7 @@
 """The quickstart in JupyterLab, on the embedded model, as a person sees it: streaming, drawn once, nothing fetched.
 
-With SEKHA_PICTURES=FOLDER the page is also kept there as `quickstart-light.png` and `quickstart-dark.png`.
+With SEKHA_PICTURES=FOLDER the page is also kept there as `quickstart-light.png` and `quickstart-dark.png`, with the
+panel beside it.
 """
 
 from __future__ import annotations
@@ -50,16 +51,18 @@ def test_every_cell_of_the_quickstart_runs_and_is_drawn_once(lab: Lab, page: Pag
         assert set(output["data"]) == {"text/plain", "text/html", "application/vnd.sekha.chat.v1+json"}
         expect(notebook.output(index)).to_contain_text("smollm2-135m-instruct")
     expect(notebook.output(chat_cells()[0])).to_contain_text("The capital of France is Paris.")
-    # pandas draws a DataFrame with a style sheet of its own.
-    assert set(notebook.suspects()) <= {"style"}
+    # pandas draws a DataFrame with a style sheet of its own; a badge has buttons.
+    assert set(notebook.suspects()) <= {"style", "button"}
     notebook.assert_nothing_left_the_machine()
     if PICTURES:
-        page.set_viewport_size({"width": 1100, "height": 1500})
+        page.set_viewport_size({"width": 1440, "height": 1000})
+        for command in ("application:toggle-left-area", "sekha-magics:show-panel"):
+            page.evaluate("id => window.jupyterapp.commands.execute(id)", command)
         for theme in ("Light", "Dark"):
             notebook.use_theme(f"JupyterLab {theme}")
-            page.wait_for_timeout(500)
+            page.wait_for_timeout(1000)
             notebook.output(chat_cells()[0]).scroll_into_view_if_needed()
-            notebook.screenshot(Path(PICTURES) / f"quickstart-{theme.lower()}.png")
+            page.screenshot(path=Path(PICTURES) / f"quickstart-{theme.lower()}.png")
 
 
 def test_an_answer_is_seen_while_it_is_written(lab: Lab, page: Page):

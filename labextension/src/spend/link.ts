@@ -8,6 +8,7 @@
 
 import { type Kernel, KernelMessage } from "@jupyterlab/services";
 import type { TranslationBundle } from "@jupyterlab/translation";
+import { UUID } from "@lumino/coreutils";
 import type { IDisposable } from "@lumino/disposable";
 import { type ISignal, Signal } from "@lumino/signaling";
 
@@ -25,14 +26,10 @@ import {
   type Unsupported,
 } from "../live";
 import { Follower } from "./follower";
+import { Wire } from "./wire";
 
 const KNOWS = `'${STATE}' in get_ipython().kernel.comm_manager.targets`;
-// A kernel that promised a subshell and has not started it by then is spoken to without.
-const SUBSHELL_MS = 3000;
 const GONE: ReadonlySet<Kernel.Status> = new Set(["restarting", "autorestarting", "terminating", "dead"]);
-
-// What JupyterLab 4.4 added to a comm.
-type Comm = Kernel.IComm & { subshellStarted?: Promise<void>; subshellId?: string | null };
 
 type Answer = { resolve: (result: Result) => void; reject: (error: Error) => void };
 
@@ -44,7 +41,8 @@ export class KernelLink implements IDisposable {
     kernel.iopubMessage.connect(this.onIOPub, this);
     kernel.statusChanged.connect(this.onStatus, this);
     kernel.disposed.connect(this.dispose, this);
-    void kernel.info.then(() => this.look());
+    kernel.connectionStatusChanged.connect(this.onConnection, this);
+    this.onConnection();
   }
 
   /** When there is another state or failure. */
@@ -53,7 +51,7 @@ export class KernelLink implements IDisposable {
   }
 
   get isOpen(): boolean {
-    return this.control !== null;
+    return this.comms !== null;
   }
 
   get state(): State | null {
@@ -70,6 +68,11 @@ export class KernelLink implements IDisposable {
     return this.refused;
   }
 
+  /** Whether it is not known yet what the kernel knows. */
+  get isAsking(): boolean {
+    return this.looking || (this.isOpen && this.state === null);
+  }
+
   get isDisposed(): boolean {
     return this.isGone;
   }
@@ -83,52 +86,68 @@ export class KernelLink implements IDisposable {
 
   /** Open the comms if they are not, and the kernel knows them. */
   async look(): Promise<void> {
-    if (this.looking || this.isOpen || this.refused !== null || this.isGone || !this.kernel.handleComms)
-      return;
+    this.isWorthALook = true;
+    if (this.looking) return;
     this.looking = true;
-    const round = this.round;
-    let state: Comm | null = null;
-    try {
-      state = this.kernel.createComm(STATE);
-      await this.subshell(state);
-      if (!(await this.knows(state)) || round !== this.round) return;
-      const control = this.kernel.createComm(CONTROL);
-      await this.subshell(control);
-      if (round !== this.round) return;
-      control.onMsg = (message) => this.onControl(message.content.data);
-      state.onMsg = (message) => this.onState(message.content.data);
-      state.onClose = control.onClose = () => this.forget();
-      this.control = control;
-      control.open(opening());
-      state.open(opening());
-      this.comms = [state, control];
-      state = null;
-    } finally {
-      state?.dispose();
-      this.looking = false;
+    while (this.isWorthALook && !this.isOpen && this.refused === null && !this.isGone) {
+      this.isWorthALook = false;
+      await this.lookOnce();
     }
+    this.looking = false;
+    if (!this.isGone) this.signal.emit();
+  }
+
+  private async lookOnce(): Promise<void> {
+    const { round } = this;
+    const wire = new Wire(this.kernel);
+    await wire.open();
+    const isKnown = await wire.isTrue(KNOWS);
+    if (!isKnown || round !== this.round) {
+      wire.close();
+      return;
+    }
+    this.comms = { wire, state: UUID.uuid4(), control: UUID.uuid4() };
+    wire.openComm(this.comms.control, CONTROL, opening());
+    wire.openComm(this.comms.state, STATE, opening());
   }
 
   /** Rejects with an Error whose message is what the kernel said and its hint. */
   request(request: Request): Promise<Result> {
-    const { control } = this;
-    if (control === null || control.isDisposed) return Promise.reject(this.lost());
+    const { comms } = this;
+    if (comms === null) return Promise.reject(this.lost());
     const id = `q${++this.asked}`;
     return new Promise((resolve, reject) => {
       this.answers.set(id, { resolve, reject });
-      control.send(numbered(request, id));
+      comms.wire.sendComm(comms.control, numbered(request, id));
     });
   }
 
   private onIOPub(_kernel: unknown, message: KernelMessage.IIOPubMessage): void {
-    const parent = message.parent_header;
-    const id = "msg_id" in parent ? parent.msg_id : null;
-    if (id === null || this.isOpen) return;
+    if (KernelMessage.isCommMsgMsg(message)) {
+      const { comm_id: id, data } = message.content;
+      if (id === this.comms?.state) this.onState(data);
+      else if (id === this.comms?.control) this.onControl(data);
+    } else if (KernelMessage.isCommCloseMsg(message)) {
+      const { comm_id: id } = message.content;
+      if (id === this.comms?.state || id === this.comms?.control) this.forget(this.refused);
+    } else if (!this.isOpen) {
+      this.notice(message);
+    }
+  }
+
+  /** A cell that mentions us has ended: the kernel may know us now. */
+  private notice(message: KernelMessage.IIOPubMessage): void {
+    const id = "msg_id" in message.parent_header ? message.parent_header.msg_id : "";
     if (KernelMessage.isExecuteInputMsg(message)) {
       if (message.content.code.includes("sekha")) this.mentions.add(id);
     } else if (KernelMessage.isStatusMsg(message) && message.content.execution_state === "idle") {
       if (this.mentions.delete(id)) void this.look();
     }
+  }
+
+  /** After a page was loaded, the kernel may know us already. */
+  private onConnection(): void {
+    if (this.kernel.connectionStatus === "connected") void this.look();
   }
 
   private onStatus(_kernel: unknown, status: Kernel.Status): void {
@@ -185,10 +204,8 @@ export class KernelLink implements IDisposable {
     this.refused = refused;
     this.follower = new Follower();
     this.mentions.clear();
-    const comms = this.comms;
-    this.comms = [];
-    this.control = null;
-    for (const comm of comms) if (!comm.isDisposed) comm.dispose();
+    this.comms?.wire.close();
+    this.comms = null;
     for (const { reject } of this.answers.values()) reject(this.lost());
     this.answers.clear();
     if (!this.isGone) this.signal.emit();
@@ -200,40 +217,9 @@ export class KernelLink implements IDisposable {
     );
   }
 
-  private async subshell(comm: Comm): Promise<void> {
-    if (!this.kernel.supportsSubshells) return;
-    await Promise.race([comm.subshellStarted, new Promise((resolve) => setTimeout(resolve, SUBSHELL_MS))]);
-  }
-
-  /** On the subshell of `comm` where there is one: it answers also while a cell runs. */
-  private async knows(comm: Comm): Promise<boolean> {
-    const message = KernelMessage.createMessage<KernelMessage.IExecuteRequestMsg>({
-      msgType: "execute_request",
-      channel: "shell",
-      username: this.kernel.username,
-      session: this.kernel.clientId,
-      subshellId: comm.subshellId ?? this.kernel.subshellId,
-      content: {
-        code: "",
-        silent: true,
-        store_history: false,
-        allow_stdin: false,
-        stop_on_error: false,
-        user_expressions: { sekha: KNOWS },
-      },
-    });
-    const asked = this.kernel.sendShellMessage(message, true, true);
-    // It is cancelled when the kernel is restarted meanwhile: then nobody knows anything.
-    const reply = (await asked.done.catch(() => null)) as KernelMessage.IExecuteReplyMsg | null;
-    if (reply?.content.status !== "ok") return false;
-    const found = reply.content.user_expressions?.sekha as { data?: Record<string, unknown> } | undefined;
-    return found?.data?.["text/plain"] === "True";
-  }
-
   private readonly signal = new Signal<this, void>(this);
   private follower = new Follower();
-  private comms: Kernel.IComm[] = [];
-  private control: Kernel.IComm | null = null;
+  private comms: { wire: Wire; state: string; control: string } | null = null;
   private readonly answers = new Map<string, Answer>();
   private readonly mentions = new Set<string>();
   private refused: string | null = null;
@@ -241,5 +227,6 @@ export class KernelLink implements IDisposable {
   private round = 0;
   private asked = 0;
   private looking = false;
+  private isWorthALook = false;
   private isGone = false;
 }

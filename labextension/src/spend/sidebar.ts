@@ -7,6 +7,7 @@ import { Widget } from "@lumino/widgets";
 import { Panel } from "../../../sekha_magics/widgets/panel.js";
 import type { KernelLink } from "./link";
 import type { KernelLinks } from "./links";
+import { templates } from "./words";
 
 export class SpendSidebar extends Widget {
   constructor(
@@ -43,6 +44,7 @@ export class SpendSidebar extends Widget {
   private nothing(link: KernelLink | null): string {
     if (this.tracker.currentWidget === null) return this.trans.__("Open a notebook to see what it spends.");
     if (link === null) return this.trans.__("This notebook has no kernel.");
+    if (link.isAsking) return this.trans.__("Waiting for the kernel …");
     return this.trans.__(
       "This notebook's kernel has not loaded sekha_magics. Run %load_ext sekha_magics in a cell.",
     );
@@ -55,7 +57,7 @@ export class SpendSidebar extends Widget {
         return link.request(message);
       },
       openCell: (cellId) => this.openCell(cellId),
-      translate: (text) => this.trans.__(text),
+      translate: templates(this.trans),
     });
   }
 

@@ -4,6 +4,7 @@ import type { TranslationBundle } from "@jupyterlab/translation";
 import { Widget } from "@lumino/widgets";
 
 import { statusText } from "../../../sekha_magics/widgets/panel.js";
+import { templates } from "./words";
 import type { KernelLinks } from "./links";
 
 // How often the time of a running call is counted on.
@@ -37,7 +38,7 @@ export class SpendStatus extends Widget {
     const state = link?.state ?? null;
     clearInterval(this.ticking);
     if (link === null || state === null) return;
-    const translate = (text: string): string => this.trans.__(text);
+    const translate = templates(this.trans);
     const write = (): void => {
       const { text, title, level } = statusText(state, { since: link.since, translate });
       // A text that is set anew is read out anew, and its selection is lost.
