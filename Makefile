@@ -12,7 +12,7 @@ RECORDED  := $(addprefix $(TEST_HOME)/,ledger.* queue.* content.* budgets.* memo
 CHECKED   := sekha_magics tests tools benchmarks hatch_build.py
 # What the front end for JupyterLab is made of: with a change of it, it is built and installed anew.
 FRONT     := $(wildcard hatch_build.py labextension/*.json labextension/.npmrc labextension/s*/* labextension/src/*/* \
-               sekha_magics/widgets/panel.* sekha_magics/display/tex_commands.txt)
+               sekha_magics/widgets/*.js sekha_magics/widgets/*.css sekha_magics/display/tex_commands.txt)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -20,11 +20,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 OLDEST_NODE = (20, 19)
 SHARED = "share/jupyter/labextensions/sekha-magics"
-# Relative to the root: what the built files are made of.
+# Relative to the root, folders whole: what the built files are made of.
 INPUTS = (
     *("labextension/package.json", "labextension/package-lock.json", "labextension/tsconfig.json"),
     *("labextension/src", "labextension/style", "labextension/schema"),
-    *("sekha_magics/widgets/panel.js", "sekha_magics/widgets/panel.css", "sekha_magics/display/tex_commands.txt"),
+    *("sekha_magics/widgets/*.js", "sekha_magics/widgets/*.css", "sekha_magics/display/tex_commands.txt"),
 )
 
 
@@ -99,8 +99,7 @@ def _hash(root: Path, names: tuple[str, ...]) -> str:
 
 
 def _files(root: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    for name in names:
-        path = root / name
+    for path in (path for name in names for path in root.glob(name)):
         if path.is_dir():
             yield from (file for file in path.rglob("*") if file.is_file())
         else:

@@ -45,9 +45,11 @@ describe("the status", () => {
     expect(statusText(at)).toMatchObject({ text: "$0.0412 + 1 unpriced · 82 % of session", level: "warn" });
   });
 
-  it("is what runs while something does, and time goes on after the message", () => {
-    expect(statusText(state()).text).toBe("… answering 2 s · ~84 tokens");
-    expect(statusText(state(), { since: 60_000 }).text).toBe("… answering 1 min 2 s · ~84 tokens");
+  it("is what is spent and what runs while something does, and time goes on after the message", () => {
+    expect(statusText(state()).text).toBe("$0.0412 + 1 unpriced · answering 2 s · ~84 tokens");
+    expect(statusText(state(), { since: 60_000 }).text).toBe(
+      "$0.0412 + 1 unpriced · answering 1 min 2 s · ~84 tokens",
+    );
   });
 
   it("speaks the reader's language", () => {

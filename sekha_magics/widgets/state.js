@@ -61,7 +61,7 @@ export function statusText(state, { since = 0, translate } = {}) {
     const elapsed = span(running[0].elapsed_ms + since);
     const begun = running.length > 1 ? say("%1 answering, %2", running.length, elapsed) : say("answering %1", elapsed);
     const tokens = running.reduce((so, one) => so + one.output_tokens, 0);
-    text = `… ${begun}${tokens ? ` · ${say("~%1 tokens", grouped(tokens))}` : ""}`;
+    text = `${spent} · ${begun}${tokens ? ` · ${say("~%1 tokens", grouped(tokens))}` : ""}`;
   }
   const title = [
     say("Sekha: %1 in %2 calls of this session", spent, grouped(session.calls)),

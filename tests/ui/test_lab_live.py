@@ -134,6 +134,7 @@ def test_a_page_that_is_loaded_again_shows_what_runs(
     panel = panel_of(again)
     expect(panel).to_contain_text("slow-1")
     again.evaluate("() => window.jupyterapp.commands.execute('sekha-magics:cancel')")
+    expect(status_of(again)).not_to_contain_text("answering")
     expect(status_of(again)).to_contain_text("$0.0")
 
 
