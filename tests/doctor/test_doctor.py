@@ -68,8 +68,16 @@ def only(report: Report, check: str) -> Finding:
 
 
 def test_a_sound_set_up_has_no_problem_and_ends_with_0(
-    folder: Path, own_directories: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    own_directories: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    # What the checkout needs, also where it is run without being installed.
+    needs = ("Requires-Dist: duckdb>=1.4", "Requires-Dist: duckdb-extension-vss; extra == 'vss'")
+    install(tmp_path / "other", "sekha-magics", __version__, *needs)
+    monkeypatch.syspath_prepend(str(tmp_path / "other"))
     file = configure(folder, stage())
     assert main(["doctor", "--config", file]) == 0
     said = capsys.readouterr()
@@ -125,6 +133,8 @@ def install(folder: Path, name: str, version: str, *lines: str) -> None:
 
 
 def test_a_version_out_of_bounds_is_named_with_the_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = ("Requires-Dist: litellm<1.93,>=1.84.10", "Requires-Dist: pandas<4,>=2.2", "Requires-Dist: pytest")
+    install(tmp_path / "other", "sekha-magics", __version__, *bounds)
     install(tmp_path / "other", "litellm", "1.106.2")
     install(tmp_path / "other", "pandas", "not a version")
     monkeypatch.syspath_prepend(str(tmp_path / "other"))
@@ -139,6 +149,12 @@ def test_a_version_out_of_bounds_is_named_with_the_bounds(tmp_path: Path, monkey
 def test_parts_of_an_extra_that_do_not_fit_each_other_are_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pair = (
+        "Requires-Dist: duckdb==1.5.5; extra == 'vss'",
+        "Requires-Dist: duckdb-extension-vss==1.5.5; extra == 'vss'",
+    )
+    install(tmp_path / "other", "sekha-magics", __version__, *pair, "Requires-Dist: jupyterlab>=4.6.2; extra == 'lab'")
+    install(tmp_path / "other", "duckdb-extension-vss", "1.5.5")
     install(tmp_path / "other", "duckdb", "1.4.0")
     install(tmp_path / "other", "jupyterlab", "4.6.1")
     monkeypatch.syspath_prepend(str(tmp_path / "other"))
