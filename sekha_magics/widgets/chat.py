@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat"]
 
+_TASKS = frozenset({*CHAT_TASKS, "vision"})
 # As many stand in the widget; all of them in the transcript.
 _DRAWN_TURNS = 100
 _LONGEST_QUESTION = 1_000_000
@@ -155,10 +156,14 @@ class Chat:
     def _look(self) -> None:
         """Offer what the registry offers now."""
         entries = self._registry.models()
-        chats = [any(task in {*CHAT_TASKS, "vision"} for task in tasks) for tasks in entries["tasks"]]
-        names = dict.fromkeys(entries["model_id"][chats])
-        tasks = [task for task in self._registry.tasks() if task in {*CHAT_TASKS, "vision"}]
-        self.widget.show(models=[*map(str, names)], tasks=tasks)
+        chats = entries[[any(task in _TASKS for task in tasks) for tasks in entries["tasks"]]]
+        served_twice = set(chats["model_id"][chats["model_id"].duplicated()])
+        names = [
+            f"{provider_id}/{model_id}" if model_id in served_twice else str(model_id)
+            for provider_id, model_id in zip(chats["provider_id"], chats["model_id"], strict=True)
+        ]
+        tasks = [task for task in self._registry.tasks() if task in _TASKS]
+        self.widget.show(models=names, tasks=tasks)
 
     # --- an answer ---
 

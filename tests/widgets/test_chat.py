@@ -71,6 +71,15 @@ def test_the_page_offers_what_may_chat_and_its_choice_is_followed(registry: Regi
     assert chat.ask("And here?").decision.task == "chat_smart"
 
 
+def test_a_model_that_two_providers_serve_is_offered_at_each(registry: Registry) -> None:
+    models = [{"model_id": "echo", "task": "chat_small", "context_window": 100_000}]
+    registry.register_provider({"id": "other", "type": "parrot", "models": models})
+    chat = sekha.Chat()
+    assert chat.widget.models == ["cage/echo", "see", "other/echo"]
+    chat.widget.model = "other/echo"
+    assert chat.ask("Who is it?").provider_id == "other"
+
+
 def test_an_answer_is_stopped_in_the_middle_and_what_came_of_it_stays_and_is_paid() -> None:
     with slow_registry() as slow:
         chat = sekha.Chat(registry=slow)
