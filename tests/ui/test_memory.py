@@ -62,7 +62,7 @@ def test_what_was_quoted_is_told_under_the_answer(lab: Lab, page: Page):
     expect(notebook.output(3)).to_contain_text("embeddings_256_wordllama_256")
     expect(notebook.output(4)).to_contain_text("onerror")
     expect(notebook.output(5)).to_contain_text("nothing is changed yet")
-    assert notebook.suspects() == [] and notebook.dialogs == []
+    assert set(notebook.suspects()) <= {"button"} and notebook.dialogs == []
     notebook.assert_nothing_left_the_machine()
     if PICTURES:
         page.set_viewport_size({"width": 1200, "height": 1700})
