@@ -182,7 +182,9 @@ export class KernelLink implements IDisposable {
   /** A message was missed: all of it again. */
   private async resend(): Promise<void> {
     const round = this.round;
-    const { snapshot } = await this.request({ type: "resend" });
+    // Where the kernel is gone meanwhile, or refuses, there is nothing to go on from: it is asked anew when it is back.
+    const answer = await this.request({ type: "resend" }).catch(() => null);
+    const snapshot = answer?.snapshot;
     if (snapshot === undefined || round !== this.round) return;
     const before = this.follower.state;
     if (!this.follower.take(snapshot)) void this.resend();
