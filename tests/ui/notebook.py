@@ -146,11 +146,20 @@ class Lab:
 
 
 def start(
-    folder: Path, environment: Mapping[str, str], *, extension: bool = True, app: str = "jupyterlab"
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    extension: bool = True,
+    without: Sequence[str] = (),
+    app: str = "jupyterlab",
 ) -> tuple[Lab, subprocess.Popen[bytes]]:
-    """Start `app`, JupyterLab or Notebook 7, with everything it reads and writes below `folder`."""
+    """Start `app`, JupyterLab or Notebook 7, with everything it reads and writes below `folder`.
+
+    It has our front end where `extension` says so, less the plugins `without`.
+    """
     root, config, settings = (folder / name for name in ("notebooks", "config", "settings"))
     disabled = {"@jupyterlab/apputils-extension:announcements": True, "sekha-magics": not extension}
+    disabled |= {f"sekha-magics:{plugin}": True for plugin in without}
     _write_json(config / "labconfig" / "page_config.json", {"disabledExtensions": disabled})
     if extension:
         shutil.copytree(BUILT, folder / "data" / "labextensions" / "sekha-magics")

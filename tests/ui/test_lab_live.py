@@ -271,3 +271,54 @@ def test_the_keyboard_alone_reaches_every_control_of_the_panel(lab: Lab, page: P
         "all => all.filter((one) => one.checkVisibility() && !window.reached.has(one)).map((one) => one.outerHTML)"
     )
     assert missed == []
+
+
+UNSUPPORTED = """
+from comm import get_comm_manager
+def refuse(comm, message):
+    comm.send({"version": 1, "type": "unsupported", "supported": [2, 3]})
+    comm.close()
+for name in ("sekha.state", "sekha.control"):
+    get_comm_manager().register_target(name, refuse)
+""".strip()
+FORGETFUL = """
+import json, pathlib
+from comm import get_comm_manager
+snapshot = json.loads(pathlib.Path(SNAPSHOT).read_text())
+snapshot["state"]["running"] = []
+asked, opened = [], []
+def tell(comm, message):
+    opened.append(comm)
+    comm.send(snapshot)
+def hear(comm, message):
+    def answer(message):
+        asked.append(message["content"]["data"])
+        whole = {**snapshot, "sequence": 9}
+        whole["state"] = {**snapshot["state"], "session": {**snapshot["state"]["session"], "cost_usd": "7"}}
+        comm.send({"version": 1, "id": asked[-1]["id"], "ok": True, "snapshot": whole})
+    comm.on_msg(answer)
+get_comm_manager().register_target("sekha.state", tell)
+get_comm_manager().register_target("sekha.control", hear)
+""".strip()
+
+
+def test_a_kernel_of_another_version_is_said_to_be_one(lab: Lab, page: Page) -> None:
+    notebook = lab.open(page, [UNSUPPORTED, "'sekha'"])
+    notebook.run(0)
+    page.evaluate("() => window.jupyterapp.commands.execute('sekha-magics:show-panel')")
+    expect(page.locator(".sekha-Sidebar")).to_contain_text("it speaks version 2, 3")
+    expect(status_of(page)).to_be_hidden()
+    notebook.run(1)
+    assert [output["output_type"] for output in notebook.outputs(1)] == ["execute_result"]
+
+
+def test_a_message_that_was_missed_is_asked_for(lab: Lab, page: Page) -> None:
+    snapshot = Path(__file__).resolve().parents[1] / "live" / "messages" / "snapshot.json"
+    gap = "opened[0].send({'version': 1, 'type': 'change', 'sequence': 5, 'changes': {'running': []}})"
+    notebook = lab.open(page, [FORGETFUL.replace("SNAPSHOT", repr(str(snapshot))), gap, "asked"])
+    notebook.run(0)
+    expect(status_of(page)).to_contain_text("$0.0412")
+    notebook.run(1)
+    expect(status_of(page)).to_contain_text("$7")
+    notebook.run(2)
+    assert "'type': 'resend'" in notebook.outputs(2)[0]["data"]["text/plain"]

@@ -33,6 +33,8 @@ const GONE: ReadonlySet<Kernel.Status> = new Set(["restarting", "autorestarting"
 
 type Answer = { resolve: (result: Result) => void; reject: (error: Error) => void };
 
+const isUnsupported = (data: object): data is Unsupported => "type" in data && data.type === "unsupported";
+
 export class KernelLink implements IDisposable {
   constructor(
     readonly kernel: Kernel.IKernelConnection,
@@ -125,8 +127,10 @@ export class KernelLink implements IDisposable {
   private onIOPub(_kernel: unknown, message: KernelMessage.IIOPubMessage): void {
     if (KernelMessage.isCommMsgMsg(message)) {
       const { comm_id: id, data } = message.content;
-      if (id === this.comms?.state) this.onState(data);
-      else if (id === this.comms?.control) this.onControl(data);
+      if (id !== this.comms?.state && id !== this.comms?.control) return;
+      if (isUnsupported(data)) this.refuse(data);
+      else if (id === this.comms.state) this.onState(data);
+      else this.onControl(data);
     } else if (KernelMessage.isCommCloseMsg(message)) {
       const { comm_id: id } = message.content;
       if (id === this.comms?.state || id === this.comms?.control) this.forget(this.refused);
@@ -154,18 +158,19 @@ export class KernelLink implements IDisposable {
     if (GONE.has(status)) this.forget();
   }
 
+  /** Each comm says it, and is closed then. */
+  private refuse({ supported }: Unsupported): void {
+    const versions = supported.join(", ");
+    this.forget(
+      this.trans.__(
+        "This JupyterLab and the kernel's sekha_magics do not fit: it speaks version %1.",
+        versions,
+      ),
+    );
+  }
+
   private onState(data: unknown): void {
-    const message = data as Snapshot | Change | Unsupported;
-    if (message.type === "unsupported") {
-      const supported = message.supported.join(", ");
-      this.forget(
-        this.trans.__(
-          "This JupyterLab and the kernel's sekha_magics do not fit: it speaks version %1.",
-          supported,
-        ),
-      );
-      return;
-    }
+    const message = data as Snapshot | Change;
     const before = this.follower.state;
     if (!this.follower.take(message)) {
       void this.resend();
@@ -177,7 +182,9 @@ export class KernelLink implements IDisposable {
   /** A message was missed: all of it again. */
   private async resend(): Promise<void> {
     const round = this.round;
-    const { snapshot } = await this.request({ type: "resend" });
+    // Where the kernel is gone meanwhile, or refuses, there is nothing to go on from: it is asked anew when it is back.
+    const answer = await this.request({ type: "resend" }).catch(() => null);
+    const snapshot = answer?.snapshot;
     if (snapshot === undefined || round !== this.round) return;
     const before = this.follower.state;
     if (!this.follower.take(snapshot)) void this.resend();

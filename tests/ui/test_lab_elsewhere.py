@@ -1,4 +1,4 @@
-"""The front end in Notebook 7, which has no status bar."""
+"""The front end in Notebook 7, which has no status bar; and in JupyterLab less what the others may stand on."""
 
 from __future__ import annotations
 
@@ -49,3 +49,16 @@ def test_answers_have_their_badge_and_the_panel_follows(notebook7: Lab, page: Pa
     expect(panel).to_contain_text("echo")
     expect(page.locator(".sekha-Status-button")).to_have_count(0)
     notebook.assert_nothing_left_the_machine()
+
+
+def test_answers_and_prompts_do_without_the_panel(page: Page, tmp_path: Path) -> None:
+    server, process = start(tmp_path / "lab", {"PYTHONPATH": str(ROOT)}, without=["spend"])
+    try:
+        notebook = server.open(page, [SETUP, "%%sekha_chat\nhello"])
+        notebook.run(0)
+        notebook.run(1)
+        expect(notebook.output(1).locator(".sekha-Badge")).to_contain_text("echo at cage")
+        expect(page.locator(".sekha-MagicLine")).to_have_count(1)
+        expect(page.locator(".sekha-Status-button, .sekha-Sidebar")).to_have_count(0)
+    finally:
+        stop(server, process)
