@@ -9,6 +9,8 @@ MODEL     := $(TEST_HOME)/models/smollm2-135m-instruct.gguf
 QUICK     := notebooks/01_quickstart.ipynb
 # What one notebook leaves behind would change the estimates in the next.
 RECORDED  := $(addprefix $(TEST_HOME)/,ledger.* queue.* content.* budgets.* memory)
+# By themselves where there is a browser: its driver's loop stays with the process for good, and asyncio refuses a second.
+TESTS      = SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" $(BIN)/python -m pytest -n 2 --dist loadfile
 CHECKED   := sekha_magics tests tools benchmarks hatch_build.py
 # What the front end for JupyterLab is made of: with a change of it, it is built and installed anew.
 FRONT     := $(wildcard hatch_build.py labextension/*.json labextension/.npmrc labextension/s*/* labextension/src/*/* \
@@ -34,7 +36,9 @@ lab: $(VENV)/demo.stamp  ## Open the quickstart in JupyterLab
 
 test: lint front $(MODEL)  ## Check style, types and imports, then run every test
 	@echo "==> Running the tests"
-	@SEKHA_TEST_MODEL="$(CURDIR)/$(MODEL)" $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	@$(TESTS) --ignore tests/ui --cov --cov-report=
+	@echo "==> Running the tests in a browser"
+	@$(TESTS) tests/ui --cov --cov-append --cov-report=term --cov-fail-under=90
 
 lint: $(VENV)/dev.stamp  ## Check style, types and imports
 	@echo "==> Checking style, types and imports"

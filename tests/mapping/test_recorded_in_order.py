@@ -61,7 +61,8 @@ def test_rows_that_fail_and_rows_that_are_the_same_keep_their_places(tape: Path,
     with at(upstream, price={}) as reg:
         reg.use_cassette(tape, "record")
         lived = [answer.ok for answer in reg.map(texts, resume=False, concurrency=5)]
-    assert lived.count(False) == 2 and prompts(tape) == TEXTS
+    # Two requests, one of which may have been that of the row that is there twice.
+    assert lived.count(False) in (2, 3) and prompts(tape) == TEXTS
     with Registry.replaying(tape) as again:
         assert [answer.ok for answer in again.map(texts)] == lived
 
