@@ -36,9 +36,9 @@ lab: $(VENV)/demo.stamp  ## Open the quickstart in JupyterLab
 
 test: lint front $(MODEL)  ## Check style, types and imports, then run every test
 	@echo "==> Running the tests"
-	@$(TESTS) --ignore tests/ui --cov --cov-report=
+	@$(TESTS) --ignore tests/ui --cov --cov-report=term --cov-fail-under=90
 	@echo "==> Running the tests in a browser"
-	@$(TESTS) tests/ui --cov --cov-append --cov-report=term --cov-fail-under=90
+	@$(TESTS) tests/ui
 
 lint: $(VENV)/dev.stamp  ## Check style, types and imports
 	@echo "==> Checking style, types and imports"
