@@ -11,7 +11,7 @@ from typing import Any
 
 from ..display.text import one_line
 from ..errors import InvalidInput, LedgerError, SekhaError
-from ..registry import get_registry
+from ..registry import current_registry, get_registry
 from ..watch import wakers
 from .feed import VERSION, Subscription
 from .state import candidates
@@ -85,7 +85,9 @@ def _reset(request: Json, _: Subscription | None) -> Json:
 
 
 def _cancel(request: Json, _: Subscription | None) -> Json:
-    if not get_registry().watch.cancel(request["request_id"]) and request["request_id"] is not None:
+    registry = current_registry()
+    ended = registry.watch.cancel(request["request_id"]) if registry is not None else 0
+    if not ended and request["request_id"] is not None:
         raise InvalidInput("This request is not running any more.")
     return {}
 
